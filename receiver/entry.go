@@ -1,0 +1,137 @@
+// Package receiver takes log lines from other processes and hosts, says who handed
+// them over, and passes each on as an Entry.
+//
+// It frames (RFC 6587, RFC 5425, RFC 5426), decodes (RFC 3164, RFC 5424) and
+// identifies: the peer is what the transport proves, the source is the configured
+// identity that the peer resolves to. A peer that resolves to no source is refused and
+// counted before a byte is decoded. Whether a line counts is not decided here.
+//
+// Every reader owns its buffer. The bytes of an Entry are valid until Sink.Put returns.
+package receiver
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Level says how strongly a transport proves its peer. Higher is stronger.
+type Level uint8
+
+// The levels, weakest first.
+const (
+	LevelNone      Level = iota
+	LevelSpoofable       // a UDP source address
+	LevelOnLink          // a UDP source address that arrived on the interface which owns its prefix
+	LevelAddress         // a TCP peer address: the three-way handshake completed
+	LevelTLS             // a client certificate
+	LevelKernel          // credentials that the kernel attached to the message
+)
+
+// String returns the level's name in the configuration and in reports.
+func (l Level) String() string {
+	switch l {
+	case LevelSpoofable:
+		return "spoofable"
+	case LevelOnLink:
+		return "onlink"
+	case LevelAddress:
+		return "address"
+	case LevelTLS:
+		return "tls"
+	case LevelKernel:
+		return "kernel"
+	}
+	return "none"
+}
+
+// Peer is who handed us the bytes, as the transport proves it.
+type Peer struct {
+	Level Level
+	Addr  netip.AddrPort // unmapped, without zone; the zero value on unix sockets
+	UID   int64          // -1 where the kernel names none
+	GID   int64
+	PID   int64
+}
+
+// Origin is the process that wrote a line, as far as something trustworthy vouches for it.
+// The zero value knows nothing.
+type Origin struct {
+	Known bool // UID is vouched for
+	UID   uint32
+	Exe   string // "" when unknown
+	Unit  string // "" when unknown
+}
+
+// Form says which branch of the decoder understood a line.
+type Form uint8
+
+// The forms.
+const (
+	FormUnknown Form = iota // no PRI: all of it is text
+	FormRFC5424
+	FormRFC3164 // BSD stamp
+	FormISO     // RFC 3339 stamp in a 3164 frame
+	FormBare    // PRI, then no stamp that could be read
+	FormJournal // journal export format
+	FormFile    // a line of a file
+)
+
+// String returns the form's name in reports and metrics.
+func (f Form) String() string {
+	switch f {
+	case FormRFC5424:
+		return "rfc5424"
+	case FormRFC3164:
+		return "rfc3164"
+	case FormISO:
+		return "iso"
+	case FormBare:
+		return "bare"
+	case FormJournal:
+		return "journal"
+	case FormFile:
+		return "file"
+	}
+	return "unknown"
+}
+
+// Entry is one received message after framing, decoding and identification.
+// Hostname, App, ProcID, MsgID and Stamp are claims of the text: shown, never trusted.
+type Entry struct {
+	Received time.Time // when the bytes arrived, with the monotonic clock
+	Listener string    // the listener's configured name
+	Source   *Source   // never nil
+	Peer     Peer
+	Origin   Origin
+
+	Form        Form
+	Facility    int8      // -1 without PRI
+	Severity    int8      // -1 without PRI
+	Stamp       time.Time // the claimed time; zero without one
+	ZoneGuessed bool      // Stamp had no zone and was read in the source's
+
+	Hostname []byte
+	App      []byte // APP-NAME, or TAG without its PID
+	ProcID   []byte
+	MsgID    []byte
+	SD       []byte // RFC 5424 structured data as it came, without the nil "-"
+	Text     []byte // the message; never loses a byte to the header
+	Raw      []byte // the whole frame
+
+	Repeat    int  // 1, or N of "message repeated N times: [...]"
+	Truncated bool // the frame was longer than the limit and its end is gone
+	Continued bool // the text continues a record that its carrier cut: never to be matched
+}
+
+// A Sink takes entries from one reader. It is used by one goroutine at a time.
+type Sink interface {
+	// Put takes the entry; its bytes are valid only during the call.
+	// Put may wait when the sink's queue is full and the sink was opened lossless.
+	Put(e *Entry)
+	// Flush hands on what Put has gathered. A reader calls it before it waits for input.
+	Flush()
+}
+
+// An Opener makes the sink of one reader. lossy says what a full queue does: true drops and
+// counts the entry (datagrams), false makes Put wait (streams, so that the sender waits).
+type Opener func(lossy bool) Sink
