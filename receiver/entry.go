@@ -12,6 +12,8 @@ package receiver
 import (
 	"net/netip"
 	"time"
+
+	"stockade/receiver/decode"
 )
 
 // Level says how strongly a transport proves its peer. Higher is stronger.
@@ -62,65 +64,20 @@ type Origin struct {
 	Unit  string // "" when unknown
 }
 
-// Form says which branch of the decoder understood a line.
-type Form uint8
-
-// The forms.
-const (
-	FormUnknown Form = iota // no PRI: all of it is text
-	FormRFC5424
-	FormRFC3164 // BSD stamp
-	FormISO     // RFC 3339 stamp in a 3164 frame
-	FormBare    // PRI, then no stamp that could be read
-	FormJournal // journal export format
-	FormFile    // a line of a file
-)
-
-// String returns the form's name in reports and metrics.
-func (f Form) String() string {
-	switch f {
-	case FormRFC5424:
-		return "rfc5424"
-	case FormRFC3164:
-		return "rfc3164"
-	case FormISO:
-		return "iso"
-	case FormBare:
-		return "bare"
-	case FormJournal:
-		return "journal"
-	case FormFile:
-		return "file"
-	}
-	return "unknown"
-}
-
-// Entry is one received message after framing, decoding and identification.
-// Hostname, App, ProcID, MsgID and Stamp are claims of the text: shown, never trusted.
+// Entry is one received message after framing, decoding and identification. The embedded
+// Message is what the text says of itself: shown, never trusted. All bytes belong to the reader.
 type Entry struct {
+	decode.Message
+
 	Received time.Time // when the bytes arrived, with the monotonic clock
 	Listener string    // the listener's configured name
 	Source   *Source   // never nil
 	Peer     Peer
 	Origin   Origin
 
-	Form        Form
-	Facility    int8      // -1 without PRI
-	Severity    int8      // -1 without PRI
-	Stamp       time.Time // the claimed time; zero without one
-	ZoneGuessed bool      // Stamp had no zone and was read in the source's
-
-	Hostname []byte
-	App      []byte // APP-NAME, or TAG without its PID
-	ProcID   []byte
-	MsgID    []byte
-	SD       []byte // RFC 5424 structured data as it came, without the nil "-"
-	Text     []byte // the message; never loses a byte to the header
-	Raw      []byte // the whole frame
-
-	Repeat    int  // 1, or N of "message repeated N times: [...]"
-	Truncated bool // the frame was longer than the limit and its end is gone
-	Continued bool // the text continues a record that its carrier cut: never to be matched
+	Raw       []byte // the whole frame
+	Truncated bool   // the frame was longer than the limit and its end is gone
+	Continued bool   // Text continues a record that its carrier cut: never to be matched
 }
 
 // A Sink takes entries from one reader. It is used by one goroutine at a time.
