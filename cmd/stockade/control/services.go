@@ -1,0 +1,95 @@
+package control
+
+import "context"
+
+// Statuser tells how the daemon is. State and Version are filled in by the server.
+type Statuser interface {
+	Status(ctx context.Context) (Status, error)
+}
+
+// JailReporter tells the numbers and the bans of one jail; an unknown one is CodeUsage.
+type JailReporter interface {
+	JailReport(ctx context.Context, jail string) (JailReport, error)
+}
+
+// JailLister lists all configured jails, disabled ones too, in the order of the configuration.
+type JailLister interface {
+	Jails(ctx context.Context) ([]Jail, error)
+}
+
+// SourceLister lists all sources in the order of the configuration.
+type SourceLister interface {
+	Sources(ctx context.Context) ([]Source, error)
+}
+
+// BanLister lists the active bans of a jail, of all jails when jail is "", oldest first. An
+// unknown jail is CodeUsage.
+type BanLister interface {
+	Bans(ctx context.Context, jail string) ([]Ban, error)
+}
+
+// Banner bans by hand. Width and the caller's own login have been checked; protected addresses
+// (CodeProtected) and unknown jails (CodeUsage) are the Banner's to refuse.
+// It returns once the ban is enforced or it is known that it is not.
+type Banner interface {
+	Ban(ctx context.Context, r BanRequest) (BanResult, error)
+}
+
+// Unbanner lifts bans. Exactly one of r.Address, r.All and r.Source is set. Nothing to lift is
+// CodeNotFound, an address under a wider ban CodeCovered with the ban's name in the message.
+type Unbanner interface {
+	Unban(ctx context.Context, r UnbanRequest) (UnbanResult, error)
+}
+
+// Explainer tells what is known of an address.
+type Explainer interface {
+	Explain(ctx context.Context, t Target) (Explain, error)
+}
+
+// Reloader reads the configuration again. A bad one changes nothing and is CodeBadConfig with
+// its Problems.
+type Reloader interface {
+	Reload(ctx context.Context) (ReloadResult, error)
+}
+
+// Meter takes a snapshot of all metrics. It must be quick: a scrape waits for it.
+type Meter interface {
+	Metrics() []Metric
+}
+
+// Services are what the server needs of the daemon. All fields must be set; their methods are
+// called concurrently, with a context that ends when the client leaves or the server stops.
+type Services struct {
+	Status     Statuser
+	JailReport JailReporter
+	Jails      JailLister
+	Sources    SourceLister
+	Bans       BanLister
+	Ban        Banner
+	Unban      Unbanner
+	Explain    Explainer
+	Reload     Reloader
+	Metrics    Meter
+}
+
+// Daemon is one value that implements every service.
+type Daemon interface {
+	Statuser
+	JailReporter
+	JailLister
+	SourceLister
+	BanLister
+	Banner
+	Unbanner
+	Explainer
+	Reloader
+	Meter
+}
+
+// ServicesOf returns Services that are all d.
+func ServicesOf(d Daemon) Services {
+	return Services{
+		Status: d, JailReport: d, Jails: d, Sources: d, Bans: d,
+		Ban: d, Unban: d, Explain: d, Reload: d, Metrics: d,
+	}
+}
