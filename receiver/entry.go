@@ -53,6 +53,14 @@ type Peer struct {
 	UID   int64          // -1 where the kernel names none
 	GID   int64
 	PID   int64
+	Cert  *Certificate // nil without TLS; immutable
+}
+
+// Certificate is what identifies a client certificate that the handshake proved.
+type Certificate struct {
+	Names     []string // its dNSName, iPAddress and URI names, lower case
+	SHA256    [32]byte // of the certificate
+	KeySHA256 [32]byte // of its public key (SubjectPublicKeyInfo)
 }
 
 // Origin is the process that wrote a line, as far as something trustworthy vouches for it.

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 )
@@ -11,6 +12,18 @@ import (
 type Source struct {
 	SourceConfig
 	*SourceStats
+
+	prefixes []netip.Prefix
+	location *time.Location
+}
+
+// Location is where the source's stamps without a zone are read: its `timezone`, else the
+// local one. It is never nil.
+func (s *Source) Location() *time.Location {
+	if s.location == nil {
+		return time.Local
+	}
+	return s.location
 }
 
 // SourceStats are the counters of a source. All methods of its fields may be called concurrently.
