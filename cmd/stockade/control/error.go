@@ -25,14 +25,19 @@ type Error struct {
 	Code     Code          `json:"code"`
 	Message  string        `json:"message"`
 	Problems List[Problem] `json:"problems,omitempty"` // of CodeBadConfig
+
+	http int // the HTTP status; 0: the code's own
 }
 
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// status is the HTTP status that carries the code.
-func (c Code) status() int {
-	switch c {
+// status is the HTTP status that carries the error.
+func (e *Error) status() int {
+	if e.http != 0 {
+		return e.http
+	}
+	switch e.Code {
 	case CodeUsage:
 		return http.StatusBadRequest
 	case CodeNotPermitted:

@@ -1,0 +1,135 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+const (
+	headerTimeout = 5 * time.Second  // from accept to the end of the header
+	readTimeout   = 10 * time.Second // from accept to the end of the body
+	writeTimeout  = 60 * time.Second // for the handler and the answer
+	idleTimeout   = 30 * time.Second
+	serviceLimit  = 50 * time.Second // for one call of a service
+	stopTimeout   = 2 * time.Second  // for requests in flight when the server stops
+	maxHeader     = 16 << 10         // bytes
+	maxBody       = 1 << 20          // bytes; the largest honest request has some hundred
+)
+
+// Options configure a Server.
+type Options struct {
+	Socket    string // path of the unix socket, at most 107 bytes
+	Group     string // name or number of the group that may change things; "": root and the daemon's user only
+	ReadGroup string // name or number of the group that may look; not "": the socket is 0666
+	Services  Services
+	Log       *slog.Logger
+}
+
+// Server answers on the control socket. It is a task: New binds, Run serves.
+type Server struct {
+	l     *listener
+	http  *http.Server
+	base  context.Context // ends when requests must give up
+	stop  context.CancelFunc
+	ready chan struct{}
+}
+
+// New makes the socket and serves nothing yet. A socket left behind by a dead daemon is
+// replaced. If a daemon listens on it, the error wraps syscall.EADDRINUSE. A Server that is not
+// run must be closed.
+func New(o Options) (*Server, error) {
+	log := o.Log.With("component", "control")
+	r := newRoles(o.Group, o.ReadGroup, log)
+	l, err := listen(o.Socket, r, log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{l: l, ready: make(chan struct{})}
+	s.base, s.stop = context.WithCancel(context.Background())
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	s.http = &http.Server{
+		Handler:                      newHandler(o.Services, r, log),
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            headerTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		Protocols:                    &protocols,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		BaseContext:                  func(net.Listener) context.Context { return s.base },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, callerKey{}, c.(*conn).caller)
+		},
+	}
+	return s, nil
+}
+
+// callerKey is the context key of the request's caller.
+type callerKey struct{}
+
+// Run serves until ctx is done, gives requests in flight 2 s, and removes the socket.
+func (s *Server) Run(ctx context.Context) error {
+	served := make(chan error, 1) // capacity 1: the sender never waits
+	go func() { served <- s.http.Serve(s.l) }()
+	close(s.ready)
+	var err error
+	select {
+	case err = <-served:
+		err = fmt.Errorf("%s: %w", s, err)
+	case <-ctx.Done():
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		if s.http.Shutdown(grace) != nil {
+			s.stop()
+			err = s.http.Close()
+		}
+		<-served
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Ready is closed once the server answers.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// String names the server in errors and status.
+func (s *Server) String() string { return "control socket " + s.l.path }
+
+// Close ends the server and removes the socket. It may be called twice.
+func (s *Server) Close() error {
+	s.stop()
+	return errors.Join(s.http.Close(), ignoreClosed(s.l.Close()), s.l.remove())
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// BuildVersion tells which build of the program this process is.
+func BuildVersion() Version {
+	v := Version{Version: "devel"}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	v.Go = info.GoVersion
+	if m := info.Main.Version; m != "" && m != "(devel)" {
+		v.Version = m
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v.Revision = Text(s.Value)
+		}
+	}
+	return v
+}
