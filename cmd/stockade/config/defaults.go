@@ -29,7 +29,7 @@ func defaultTree(text string, o Options, f Folders, problems *problems) *node {
 	if !o.Root && o.UID != 0 {
 		uids += ", " + strconv.Itoa(o.UID)
 	}
-	tree := parse(defaultFile, []byte(strings.ReplaceAll(text, "$UIDS", uids)), problems)
+	tree, _ := parse(defaultFile, []byte(strings.ReplaceAll(text, "$UIDS", uids)), problems)
 	replaceIn(tree, strings.NewReplacer("$STATE", f.State, "$RUN", f.Run))
 	return tree
 }

@@ -77,22 +77,21 @@ func setBool(v reflect.Value, text string) error {
 
 // setInt decodes a whole decimal number into a signed or unsigned value of any size.
 func setInt(v reflect.Value, s *shape, text string) error {
-	low, high := strconv.FormatInt(-1<<(s.typ.Bits()-1), 10), strconv.FormatUint(1<<(s.typ.Bits()-1)-1, 10)
-	if s.leaf == uintLeaf {
-		low, high = "0", strconv.FormatUint(1<<s.typ.Bits()-1, 10)
-	}
 	if looksOctal(text) {
 		return fmt.Errorf("%s can be read as octal or hexadecimal; write a decimal number without leading zero", clip(text))
 	}
+	bits := s.typ.Bits()
+	legal := fmt.Sprintf("; legal: %d to %d", int64(-1)<<(bits-1), uint64(1)<<(bits-1)-1)
 	var err error
 	if s.leaf == uintLeaf {
+		legal = fmt.Sprintf("; legal: 0 to %d", uint64(1)<<bits-1)
 		var u uint64
-		if u, err = strconv.ParseUint(text, 10, s.typ.Bits()); err == nil {
+		if u, err = strconv.ParseUint(text, 10, bits); err == nil {
 			v.SetUint(u)
 		}
 	} else {
 		var i int64
-		if i, err = strconv.ParseInt(text, 10, s.typ.Bits()); err == nil {
+		if i, err = strconv.ParseInt(text, 10, bits); err == nil {
 			v.SetInt(i)
 		}
 	}
@@ -100,9 +99,9 @@ func setInt(v reflect.Value, s *shape, text string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, strconv.ErrRange) || strings.Trim(text, "-0123456789") == "":
-		return fmt.Errorf("%s is out of range; legal: %s to %s", clip(text), low, high)
+		return fmt.Errorf("%s is out of range%s", clip(text), legal)
 	default:
-		return fmt.Errorf("%s is not a whole number; legal: %s to %s", clip(text), low, high)
+		return fmt.Errorf("%s is not a whole number", clip(text))
 	}
 }
 

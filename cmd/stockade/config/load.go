@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -52,6 +53,7 @@ type Loaded struct {
 
 	overrides []Override
 	problems  problems
+	partial   bool // a file is missing from the tree
 }
 
 // Load reads, merges and decodes a configuration. Loaded is never nil: with an error, which is
@@ -69,6 +71,7 @@ func Load(o Options) (*Loaded, error) {
 		l.decode(&Config{}, layer)
 		tree = m.merge(tree, layer, rootShape(), "")
 	}
+	addImpliedSources(tree)
 	if len(l.Files) > 0 {
 		tree.at = position{l.Files[0], 1, 1} // what is missing at the top is missing there
 	}
@@ -99,6 +102,7 @@ func (l *Loaded) readFiles(o Options) []*node {
 	l.Files = findFiles(main)
 	if o.File != "" && (len(l.Files) == 0 || l.Files[0] != main) {
 		l.problems.fault(position{file: main}, "", "cannot be read: %v", fs.ErrNotExist)
+		l.partial = true
 	}
 	var trees []*node
 	for _, file := range l.Files {
@@ -109,9 +113,12 @@ func (l *Loaded) readFiles(o Options) []*node {
 				err = path.Err
 			}
 			l.problems.fault(position{file: file}, "", "cannot be read: %v", err)
+			l.partial = true
 			continue
 		}
-		if tree := parse(file, text, &l.problems); tree != nil {
+		tree, ok := parse(file, text, &l.problems)
+		l.partial = l.partial || !ok
+		if tree != nil {
 			trees = append(trees, tree)
 		}
 	}
@@ -135,11 +142,17 @@ func (l *Loaded) Overrides() []Override { return l.overrides }
 // Report adds a fault at a path of the merged configuration, such as jails[2].filter.failregex[0].
 // One at a value that could not be decoded is left out: its zero value is not what was written.
 func (l *Loaded) Report(path string, severity Severity, message string) {
-	at, exact := l.Origins.find(path)
-	if exact && l.problems.at(at) {
+	n, exact := l.Origins.find(path)
+	if exact && undecoded(n, !strings.HasSuffix(path, "]")) {
 		return
 	}
-	l.problems.add(at, path, severity, message)
+	l.problems.add(n.at, path, severity, message)
+}
+
+// undecoded reports whether a node or, when deep, one below it could not be decoded.
+func undecoded(n *node, deep bool) bool {
+	return n.faulty || n.kind == badNode || deep && (slices.ContainsFunc(n.items, func(item *node) bool { return undecoded(item, true) }) ||
+		slices.ContainsFunc(n.entries, func(e entry) bool { return undecoded(e.value, true) }))
 }
 
 // Problems returns all faults so far, errors and warnings, sorted by place.

@@ -39,6 +39,7 @@ type node struct {
 	at      position
 	text    string // of a scalar, escapes resolved
 	plain   bool   // a scalar without quotes, so that its text decides its type
+	faulty  bool   // could not be decoded, which was reported
 	entries []entry
 	items   []*node
 }

@@ -15,13 +15,13 @@ type Origins struct {
 // File is a path, "$NAME" of a variable, or "built-in default"; line and col count from 1 and
 // are 0 when unknown.
 func (o *Origins) At(path string) (file string, line, col int) {
-	at, _ := o.find(path)
-	return at.file, at.line, at.column
+	n, _ := o.find(path)
+	return n.at.file, n.at.line, n.at.column
 }
 
-// find returns the place of a path and whether the value itself was written.
-func (o *Origins) find(path string) (at position, exact bool) {
-	n := o.tree
+// find returns the node of a path, or its nearest parent when the value itself was not written.
+func (o *Origins) find(path string) (n *node, exact bool) {
+	n = o.tree
 	for path != "" {
 		var next *node
 		if index, rest, ok := cutIndex(path); ok {
@@ -38,11 +38,11 @@ func (o *Origins) find(path string) (at position, exact bool) {
 			path = path[end:]
 		}
 		if next == nil {
-			return n.at, false
+			return n, false
 		}
 		n = next
 	}
-	return n.at, true
+	return n, true
 }
 
 // cutIndex splits "[12].rest".

@@ -24,38 +24,38 @@ type fileParser struct {
 	problems *problems
 }
 
-// parse returns the tree of a file, or nil when it is empty or cannot be read as YAML; the
-// latter is reported. Text is at most maxFileBytes.
-func parse(file string, text []byte, problems *problems) (tree *node) {
+// parse returns the tree of a file, nil when it is empty. What is not YAML, or too large, is
+// reported and not ok.
+func parse(file string, text []byte, problems *problems) (tree *node, ok bool) {
 	p := &fileParser{file, problems}
 	whole := position{file: file}
 	switch {
 	case len(text) > maxFileBytes:
 		problems.fault(whole, "", "has %d bytes; at most %d are read", len(text), maxFileBytes)
-		return nil
+		return nil, false
 	case !utf8.Valid(text):
 		problems.fault(p.offset(text, invalidOffset(text)), "", "is not UTF-8 text")
-		return nil
+		return nil, false
 	case bytes.IndexByte(text, 0) >= 0:
 		problems.fault(p.offset(text, bytes.IndexByte(text, 0)), "", "holds a NUL byte")
-		return nil
+		return nil, false
 	}
 	// The parser indexes tokens in many places; a configuration that makes it panic must be a
 	// message with the file's name and not the end of a reload.
 	defer func() {
 		if r := recover(); r != nil {
 			problems.fault(whole, "", "cannot be read as YAML: %v", r)
-			tree = nil
+			tree, ok = nil, false
 		}
 	}()
 	tokens := lexer.Tokenize(string(bytes.TrimPrefix(text, []byte("\ufeff"))))
 	if !p.bounded(tokens) {
-		return nil
+		return nil, false
 	}
 	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		p.syntax(err)
-		return nil
+		return nil, false
 	}
 	return p.documents(f)
 }
@@ -93,15 +93,14 @@ func (p *fileParser) syntax(err error) {
 }
 
 // documents returns the one document of a file.
-func (p *fileParser) documents(f *ast.File) *node {
-	var tree *node
+func (p *fileParser) documents(f *ast.File) (tree *node, ok bool) {
 	for _, doc := range f.Docs {
 		if doc.Body == nil || doc.Body.Type() == ast.CommentType {
 			continue
 		}
 		if directive, ok := doc.Body.(*ast.DirectiveNode); ok {
 			p.problems.fault(p.at(directive.Start), "", "directives are not read here; remove the line")
-			continue
+			return nil, false
 		}
 		if tree != nil {
 			at := position{file: p.file}
@@ -109,18 +108,20 @@ func (p *fileParser) documents(f *ast.File) *node {
 				at = p.at(doc.Start)
 			}
 			p.problems.fault(at, "", "a second document; write one file for each, in conf.d")
-			return tree
+			return nil, false
 		}
 		tree = p.convert(doc.Body, position{p.file, 1, 1}, "", 0)
 	}
-	if tree == nil || tree.kind == nullNode || tree.kind == badNode {
-		return nil
-	}
-	if tree.kind != mapNode {
+	switch {
+	case tree == nil || tree.kind == nullNode:
+		return nil, true
+	case tree.kind == badNode:
+		return nil, false
+	case tree.kind != mapNode:
 		p.problems.fault(tree.at, "", "is %s%s; want %s", tree.kind, tree.quoted(), rootShape().want())
-		return nil
+		return nil, false
 	}
-	return tree
+	return tree, true
 }
 
 // convert copies a part of the parser's tree. A node without a token of its own, such as a

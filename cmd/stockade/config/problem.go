@@ -112,13 +112,6 @@ func (c *problems) fault(at position, path, format string, args ...any) {
 	c.add(at, path, SeverityError, fmt.Sprintf(format, args...))
 }
 
-// at reports whether an error was found at exactly this place.
-func (c *problems) at(p position) bool {
-	return slices.ContainsFunc(c.list, func(q Problem) bool {
-		return q.Severity == SeverityError && q.File == p.file && q.Line == p.line && q.Column == p.column
-	})
-}
-
 // sorted returns the problems in the order of their places.
 func (c *problems) sorted() []Problem {
 	out := slices.Clone(c.list)
