@@ -63,6 +63,7 @@ type Match struct {
 	User     string
 	Port     string
 	Attempts int // how many failures the match counts for: at least 1
+	Lines    int // how many log lines it is made of, where a filter joins lines: at least 1
 	Proof    Proof
 	Fields   []Field
 }

@@ -1,0 +1,175 @@
+package filter
+
+import (
+	"bytes"
+	"slices"
+)
+
+// matchNative gives a line to a filter of native patterns: the first that matches and names a
+// readable address, or none at all, decides.
+func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *Line, subject []byte, times int) {
+	for i := range flt.rules {
+		rule := &flt.rules[i]
+		if !bit(hits, p.first+i) || !m.find(rule, subject) {
+			continue
+		}
+		if !facilityFits(flt, line) {
+			m.stats.Facility++
+			return
+		}
+		match := Match{Filter: f, Pattern: i, Kind: rule.kind, Bits: -1, Attempts: times, Lines: 1, Proof: rule.proof}
+		if raw := m.captured(rule, subject, rule.roles.addr); raw != nil {
+			a, ok := parseAddr(raw)
+			if !ok {
+				m.stats.Unreadable++
+				continue
+			}
+			match.Addr = a
+		}
+		if flt.spec.Join != JoinNone {
+			match.Attempts = m.count(f, flt, rule, line, subject, &match, times)
+		} else if rule.count == CountNone {
+			match.Attempts = 0
+		}
+		if match.Attempts == 0 || !match.Addr.IsValid() {
+			return
+		}
+		match.User = text(m.captured(rule, subject, rule.roles.user))
+		match.Port = text(m.captured(rule, subject, rule.roles.port))
+		for g, name := range rule.roles.names {
+			switch name {
+			case "addr", "user", "port", "n":
+				continue
+			}
+			if v := m.captured(rule, subject, rule.roles.groups[g]); v != nil {
+				match.Fields = append(match.Fields, Field{name, text(v)})
+			}
+		}
+		m.matches = append(m.matches, match)
+		return
+	}
+}
+
+// find looks for a native pattern.
+func (m *Matcher) find(r *rule, subject []byte) bool {
+	if r.fields != nil {
+		m.stats.Searches++
+		return r.fields.match(subject, &m.values)
+	}
+	return m.search(r.re, subject, &m.caps)
+}
+
+// captured returns what a role captured, nil when nothing.
+func (m *Matcher) captured(r *rule, subject []byte, groups []int) []byte {
+	if r.fields != nil {
+		for _, g := range groups {
+			if v := m.values.at(g); len(v) > 0 {
+				return v
+			}
+		}
+		return nil
+	}
+	return pick(subject, m.caps, groups)
+}
+
+func facilityFits(flt *Filter, line *Line) bool {
+	list := flt.spec.Facility
+	return len(list) == 0 || line.Facility < 0 || slices.Contains(list, line.Facility)
+}
+
+// count joins a line to its connection and returns how many attempts it stands for.
+func (m *Matcher) count(f int, flt *Filter, r *rule, line *Line, subject []byte, match *Match, times int) int {
+	port := m.captured(r, subject, r.roles.port)
+	id := string(line.PID)
+	if flt.spec.Join == JoinAddr || id == "" {
+		if !match.Addr.IsValid() || flt.spec.Join == JoinPID && len(port) == 0 {
+			return unjoined(r, times, m.captured(r, subject, r.roles.count))
+		}
+		id = match.Addr.String()
+		if flt.spec.Join == JoinPID {
+			id += " " + string(port)
+		}
+	}
+	if len(id) > maxIDBytes {
+		return unjoined(r, times, nil)
+	}
+	key := idKey{hostKey{f, line.Source, string(line.Host)}, id}
+	conn := m.ids.get(key, line.Time)
+	addr := ""
+	if match.Addr.IsValid() {
+		addr = match.Addr.String()
+	}
+	// A process id that turns up with another peer is a new connection.
+	if conn != nil && (addr != "" && conn.addr != "" && addr != conn.addr ||
+		len(port) > 0 && conn.port != "" && !bytes.Equal(port, []byte(conn.port))) {
+		m.ids.drop(conn)
+		conn = nil
+	}
+	if conn == nil {
+		conn = m.ids.add(key, line.Time)
+	}
+	if addr != "" {
+		conn.addr = addr
+	}
+	if len(port) > 0 {
+		conn.port = string(port)
+	}
+	n := conn.advance(r, times, number(m.captured(r, subject, r.roles.count)))
+	m.ids.touch(conn, conn.attempts == 0 && !conn.success)
+	return n
+}
+
+// unjoined is the count of a line whose connection cannot be told.
+func unjoined(r *rule, times int, more []byte) int {
+	switch {
+	case r.kind == Success:
+		return 1
+	case r.count == CountNone || r.count == CountClose:
+		return 0
+	case r.count == CountMore:
+		return number(more)
+	}
+	return times
+}
+
+// advance tells a connection of its next line and returns the attempts that the line adds.
+func (c *connection) advance(r *rule, times, more int) int {
+	if r.kind == Success {
+		c.success = true
+		c.started = false
+		return 1
+	}
+	known := c.started || c.attempts > 0 || c.tried
+	n := 0
+	switch r.count {
+	case CountEach:
+		switch {
+		case c.started && r.step > c.step:
+			n = times - 1
+		default:
+			n = times
+		}
+		c.started, c.step = true, r.step
+	case CountFirst:
+		if c.attempts == 0 && !c.success {
+			n = times
+		}
+	case CountClose:
+		if c.tried && c.attempts == 0 && !c.success {
+			n = 1
+		}
+	case CountNone:
+		c.tried = true
+	case CountMore:
+		switch {
+		case c.success:
+		case known:
+			n = max(more+1-c.attempts, 0)
+		default:
+			n = more
+		}
+	}
+	n = min(n, maxRepeated)
+	c.attempts += n
+	return n
+}

@@ -1,0 +1,163 @@
+package filter
+
+import (
+	"fmt"
+	"regexp/syntax"
+	"strings"
+)
+
+// reNativeAddr matches what may be an address; whether it is one is decided after the match.
+const reNativeAddr = `[0-9A-Fa-f:.]+`
+
+// textError is a fault of a native pattern's text.
+type textError struct {
+	offset int
+	reason string
+}
+
+func (e *textError) Error() string { return e.reason }
+
+// translate turns the catalogue's notation into a regular expression that is anchored at both
+// ends. The notation is described in catalogue/README.md.
+func translate(pattern string) (string, error) {
+	p := textParser{in: pattern}
+	p.out.WriteString("^")
+	if err := p.sequence(false); err != nil {
+		return "", err
+	}
+	p.out.WriteString("$")
+	return p.out.String(), nil
+}
+
+type textParser struct {
+	in  string
+	pos int
+	out strings.Builder
+}
+
+func (p *textParser) fail(at int, format string, args ...any) error {
+	return &textError{at, fmt.Sprintf(format, args...)}
+}
+
+// sequence reads literal text and fields. Nested, it ends before | or }.
+func (p *textParser) sequence(nested bool) error {
+	for p.pos < len(p.in) {
+		c := p.in[p.pos]
+		switch {
+		case strings.HasPrefix(p.in[p.pos:], "{{"), !nested && strings.HasPrefix(p.in[p.pos:], "}}"):
+			p.out.WriteString(quoteMeta(p.in[p.pos : p.pos+1]))
+			p.pos += 2
+		case c == '{':
+			if err := p.field(); err != nil {
+				return err
+			}
+		case nested && (c == '|' || c == '}'):
+			return nil
+		case c == '}':
+			return p.fail(p.pos, "} without {; a literal one is written }}")
+		default:
+			p.out.WriteString(quoteMeta(p.in[p.pos : p.pos+1]))
+			p.pos++
+		}
+	}
+	return nil
+}
+
+// field reads one {...}.
+func (p *textParser) field() error {
+	start := p.pos
+	p.pos++
+	if strings.HasPrefix(p.in[p.pos:], "?") {
+		p.pos++
+		return p.alternatives(start, "(?:", ")?")
+	}
+	end := p.pos
+	for end < len(p.in) && (p.in[end] == '_' || p.in[end] >= 'a' && p.in[end] <= 'z') {
+		end++
+	}
+	name := p.in[p.pos:end]
+	if name == "" || end >= len(p.in) || !strings.ContainsRune("}*+#^=", rune(p.in[end])) {
+		return p.alternatives(start, "(?:", ")")
+	}
+	open := "(?P<" + name + ">"
+	if name == "_" {
+		open = "(?:"
+	}
+	kind := p.in[end]
+	p.pos = end + 1
+	if kind == '=' {
+		if name == "addr" {
+			return p.fail(start, "{addr} takes no alternatives")
+		}
+		return p.alternatives(start, open, ")")
+	}
+	if kind == '^' {
+		return p.without(start, open)
+	}
+	body := `\S+`
+	switch {
+	case name == "addr" && kind != '}':
+		return p.fail(start, "{addr} takes no suffix")
+	case name == "addr":
+		body = reNativeAddr
+	case kind == '*':
+		body = `.*`
+	case kind == '+':
+		body = `.+`
+	case kind == '#' || name == "port" || name == "n":
+		body = `[0-9]+`
+	}
+	if kind != '}' {
+		if p.pos >= len(p.in) || p.in[p.pos] != '}' {
+			return p.fail(start, "field is not closed by }")
+		}
+		p.pos++
+	}
+	p.out.WriteString(open + body + ")")
+	return nil
+}
+
+// without reads the rest of {name^chars}.
+func (p *textParser) without(start int, open string) error {
+	end := strings.IndexByte(p.in[p.pos:], '}')
+	if end <= 0 {
+		return p.fail(start, "{name^characters} needs characters and a }")
+	}
+	p.out.WriteString(open + "[^")
+	for _, r := range p.in[p.pos : p.pos+end] {
+		if strings.ContainsRune(`\]^-[`, r) {
+			p.out.WriteByte('\\')
+		}
+		p.out.WriteRune(r)
+	}
+	p.out.WriteString(`\n]*)`)
+	p.pos += end + 1
+	return nil
+}
+
+// alternatives reads sequences parted by | up to the closing brace.
+func (p *textParser) alternatives(start int, open, closing string) error {
+	p.out.WriteString(open)
+	for {
+		if err := p.sequence(true); err != nil {
+			return err
+		}
+		if p.pos >= len(p.in) {
+			return p.fail(start, "{ is not closed by }")
+		}
+		c := p.in[p.pos]
+		p.pos++
+		if c == '}' {
+			p.out.WriteString(closing)
+			return nil
+		}
+		p.out.WriteByte('|')
+	}
+}
+
+func quoteMeta(s string) string {
+	if len(s) == 1 && (s[0] >= 0x80 || syntax.IsWordChar(rune(s[0])) || s[0] == ' ') {
+		return s
+	}
+	return `\` + s
+}
