@@ -211,7 +211,7 @@ type Check struct {
 
 // BanRequest asks for a manual ban.
 type BanRequest struct {
-	Address Target     `json:"address"`
+	Address Target     `json:"address,omitzero"`
 	Jail    string     `json:"jail,omitempty"`   // "": the jail "manual"
 	For     *Seconds   `json:"for,omitempty"`    // nil: the jail's bantime; -1: permanent
 	Reason  string     `json:"reason,omitempty"` // at most 256 bytes

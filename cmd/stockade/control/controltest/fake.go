@@ -1,0 +1,281 @@
+// Package controltest has a daemon of a few lines, for tests of the API and of the commands that
+// use it. Only tests import it.
+package controltest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"stockade/cmd/stockade/control"
+)
+
+// Now is the fixed time at which the fake daemon lives.
+var Now = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+
+// Fake implements control.Daemon in memory: the jails sshd (bantime 1 h) and manual, the source
+// this-host, and whatever was banned by hand. 203.0.113.7 is protected. Its methods may be
+// called concurrently.
+type Fake struct {
+	mu       sync.Mutex
+	bans     []control.Ban
+	banned   int64
+	changes  int
+	degraded []control.Degraded
+	reload   *control.Error
+	hang     chan struct{}
+}
+
+// Degrade sets the reasons why the daemon is degraded.
+func (f *Fake) Degrade(d ...control.Degraded) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.degraded = d
+}
+
+// FailReload makes reloads fail with err; nil makes them work again.
+func (f *Fake) FailReload(err *control.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reload = err
+}
+
+// Hang makes Status wait until its context ends or the returned function is called.
+func (f *Fake) Hang() (release func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := make(chan struct{})
+	f.hang = c
+	return sync.OnceFunc(func() { close(c) })
+}
+
+// Add puts a ban in without asking.
+func (f *Fake) Add(b control.Ban) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bans = append(f.bans, b)
+	f.banned++
+}
+
+// Changes is how many requests changed something.
+func (f *Fake) Changes() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changes
+}
+
+// Status implements control.Statuser.
+func (f *Fake) Status(ctx context.Context) (control.Status, error) {
+	f.mu.Lock()
+	hang := f.hang
+	f.mu.Unlock()
+	if hang != nil {
+		select {
+		case <-hang:
+		case <-ctx.Done():
+			return control.Status{}, ctx.Err()
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return control.Status{
+		Degraded: slices.Clone(f.degraded), Backend: "observe", Started: Now,
+		Jails: []control.JailStatus{f.numbersLocked("sshd"), f.numbersLocked("manual")},
+	}, nil
+}
+
+func (f *Fake) numbersLocked(jail string) control.JailStatus {
+	n := control.JailStatus{Name: jail}
+	for _, b := range f.bans {
+		if b.Jail == jail {
+			n.BannedCurrent++
+		}
+	}
+	if jail == "sshd" {
+		n.FailedCurrent, n.FailedTotal = 1, 7
+		n.BannedTotal = f.banned
+	}
+	return n
+}
+
+func known(jail string) error {
+	if jail == "sshd" || jail == "manual" {
+		return nil
+	}
+	return &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("unknown jail %q: one of sshd, manual", jail)}
+}
+
+// JailReport implements control.JailReporter.
+func (f *Fake) JailReport(_ context.Context, jail string) (control.JailReport, error) {
+	if err := known(jail); err != nil {
+		return control.JailReport{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := control.JailReport{JailStatus: f.numbersLocked(jail)}
+	if jail == "sshd" {
+		r.Sources = []string{"this-host"}
+	}
+	for _, b := range f.bans {
+		if b.Jail == jail {
+			r.Banned = append(r.Banned, b.Address)
+		}
+	}
+	return r, nil
+}
+
+// Jails implements control.JailLister.
+func (f *Fake) Jails(context.Context) ([]control.Jail, error) {
+	return []control.Jail{
+		{Name: "sshd", Filter: "sshd", Enabled: true, Enforce: true, MaxRetry: 5, FindTime: 600, BanTime: 3600,
+			Ports: []string{"22"}, MinTrust: "address", Apps: []string{"sshd", "sshd-session", "sshd-auth"}},
+		{Name: "web", Filter: "inline", MaxRetry: 2, FindTime: 10, BanTime: -1, MinTrust: "tls"},
+	}, nil
+}
+
+// Sources implements control.SourceLister.
+func (f *Fake) Sources(context.Context) ([]control.Source, error) {
+	left := int64(60)
+	seen := Now.Add(-time.Minute)
+	return []control.Source{
+		{Name: "this-host", Listener: "local", Identity: "uid 0", Trust: "kernel", State: "ok",
+			Lines: 120, Failures: 7, Bans: 1, LastSeen: &seen},
+		{Name: "web1", Listener: "secure", Identity: "san web1.lan", Trust: "tls", State: "never seen",
+			QuotaLeft: &left, Refused: control.Counts{"app not granted": 3}},
+	}, nil
+}
+
+// Bans implements control.BanLister.
+func (f *Fake) Bans(_ context.Context, jail string) ([]control.Ban, error) {
+	if jail != "" {
+		if err := known(jail); err != nil {
+			return nil, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(f.bans), func(b control.Ban) bool { return jail != "" && b.Jail != jail }), nil
+}
+
+// Ban implements control.Banner.
+func (f *Fake) Ban(_ context.Context, r control.BanRequest) (control.BanResult, error) {
+	if r.Jail == "" {
+		r.Jail = "manual"
+	}
+	if err := known(r.Jail); err != nil {
+		return control.BanResult{}, err
+	}
+	p := r.Address.Counted(64)
+	if p.Contains(netip.MustParseAddr("203.0.113.7")) {
+		return control.BanResult{}, &control.Error{Code: control.CodeProtected,
+			Message: fmt.Sprintf("%s must not be banned: never_ban has 203.0.113.7", r.Address)}
+	}
+	bantime := control.Seconds(3600)
+	if r.For != nil {
+		bantime = *r.For
+	}
+	b := control.Ban{Address: p, Jail: r.Jail, Source: "operator", Trust: "kernel", Start: Now,
+		Reason: control.Text(r.Reason), Enforced: true, Count: 1}
+	if bantime > 0 {
+		b.End = control.Moment(Now.Add(bantime.Duration()))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, old := range f.bans {
+		if old.Address == p && old.Jail == r.Jail {
+			if old.End == nil || b.End != nil && !b.End.After(*old.End) {
+				return control.BanResult{Ban: old}, nil
+			}
+			f.bans[i] = b
+			f.changes++
+			return control.BanResult{Ban: b, Changed: true}, nil
+		}
+	}
+	f.bans = append(f.bans, b)
+	f.changes++
+	return control.BanResult{Ban: b, Changed: true}, nil
+}
+
+// Unban implements control.Unbanner.
+func (f *Fake) Unban(_ context.Context, r control.UnbanRequest) (control.UnbanResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.bans)
+	var wider *control.Ban
+	f.bans = slices.DeleteFunc(f.bans, func(b control.Ban) bool {
+		if r.Jail != "" && b.Jail != r.Jail {
+			return false
+		}
+		switch {
+		case r.All:
+			return true
+		case r.Source != "":
+			return string(b.Source) == r.Source && (r.Since == nil || !b.Start.Before(*r.Since))
+		}
+		p := r.Address.Counted(64)
+		if b.Address.Bits() < p.Bits() && b.Address.Contains(p.Addr()) {
+			wider = &b
+		}
+		return b.Address == p
+	})
+	n := int64(before - len(f.bans))
+	if n > 0 {
+		f.changes++
+		return control.UnbanResult{Unbanned: n}, nil
+	}
+	if wider != nil {
+		return control.UnbanResult{}, &control.Error{Code: control.CodeCovered,
+			Message: fmt.Sprintf("%s lies in %s, which jail %s bans", r.Address, wider.Address, wider.Jail)}
+	}
+	return control.UnbanResult{}, &control.Error{Code: control.CodeNotFound, Message: "nothing to unban"}
+}
+
+// Explain implements control.Explainer.
+func (f *Fake) Explain(_ context.Context, t control.Target) (control.Explain, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := control.Explain{Address: t.String()}
+	p := t.Counted(64)
+	for _, b := range f.bans {
+		if b.Address.Overlaps(p) {
+			e.Banned = true
+			e.Bans = append(e.Bans, b)
+		}
+	}
+	switch t.String() {
+	case "203.0.113.7":
+		e.NeverBan = "never_ban: 203.0.113.7"
+	case "198.51.100.9":
+		e.Windows = []control.Window{{Jail: "sshd", Address: p, Failures: 3, MaxRetry: 5, FindTime: 600,
+			First: Now.Add(-2 * time.Minute), Last: Now.Add(-time.Minute)}}
+		e.Evidence = []control.Evidence{{Jail: "sshd", Time: Now.Add(-time.Minute), Received: Now.Add(-time.Minute),
+			Source: "this-host", Trust: "kernel", Origin: "uid 0", User: "root",
+			Raw: "sshd[7]: Failed password for root\x1b[2J\u009b31m from 198.51.100.9 port 22 ssh2"}}
+	}
+	return e, nil
+}
+
+// Reload implements control.Reloader.
+func (f *Fake) Reload(context.Context) (control.ReloadResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reload != nil {
+		return control.ReloadResult{}, f.reload
+	}
+	f.changes++
+	return control.ReloadResult{}, nil
+}
+
+// Metrics implements control.Meter.
+func (f *Fake) Metrics() []control.Metric {
+	return []control.Metric{
+		{Name: "stockade_messages_total", Help: "Messages received.", Kind: control.Counter, Value: 120,
+			Labels: []control.Label{{Name: "listener", Value: "local"}, {Name: "format", Value: "rfc3164"}}},
+		{Name: "stockade_queue_depth", Help: "Entries that wait.", Kind: control.Gauge, Value: 3},
+		{Name: "stockade_line_to_ban_seconds", Help: "From the line to the ban.", Kind: control.Histogram,
+			Count: 4, Sum: 0.004, Buckets: map[float64]uint64{0.001: 3, 0.01: 4}},
+	}
+}
