@@ -43,9 +43,12 @@ type Ban struct {
 	Reason   string
 	Source   string // the source of the deciding failure, or "operator"
 	Trust    string
-	Failures int  // in the window when the ban began; 0 for a manual ban
-	Count    int  // how many bans of the prefix in this jail, this one included
-	Enforced bool // read back from the kernel
+	Failures int    // in the window when the ban began; 0 for a manual ban
+	Count    int    // how many bans of the prefix in this jail, this one included
+	Enforced bool   // read back from the kernel
+	Shadow   bool   // of a jail that does not enforce: reported, never effective
+	Verdict  string // the jail's: "drop", "reject", "" for the firewall's
+	Seq      uint64 // of the journal record that holds the ban, for WaitDurable; 0 without a journal
 	Evidence []Evidence
 }
 
@@ -63,6 +66,14 @@ type Window struct {
 	Count    int        // attempts inside findtime
 	First    time.Time
 	Last     time.Time
+}
+
+// Offender is what is remembered of a prefix that was banned in a jail. An *Offender is immutable.
+type Offender struct {
+	Jail   string
+	Prefix netip.Prefix
+	Count  int       // bans so far
+	Last   time.Time // start of the latest one
 }
 
 // JailCounts are the numbers of `status`.

@@ -1,0 +1,160 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-memdb"
+)
+
+// pkey is the primary key of a row: the address in 16 bytes, IPv4 in IPv6 clothes, and the length
+// of the prefix on that scale.
+type pkey [17]byte
+
+func keyOf(p netip.Prefix) pkey {
+	var k pkey
+	a := p.Addr().As16()
+	copy(k[:], a[:])
+	k[16] = byte(p.Bits())
+	if p.Addr().Is4() {
+		k[16] += 96
+	}
+	return k
+}
+
+func (k *pkey) prefix() netip.Prefix {
+	addr := netip.AddrFrom16([16]byte(k[:16]))
+	bits := int(k[16])
+	if bits >= 96 && addr.Is4In6() {
+		return netip.PrefixFrom(addr.Unmap(), bits-96)
+	}
+	return netip.PrefixFrom(addr, bits)
+}
+
+// hash spreads keys over the shards.
+func (k *pkey) hash() uint64 {
+	const m = 0x9e3779b97f4a7c15
+	h := binary.LittleEndian.Uint64(k[:8])*m ^ binary.LittleEndian.Uint64(k[8:16]) ^ uint64(k[16])<<56
+	h ^= h >> 32
+	h *= m
+	return h ^ h>>29
+}
+
+// counters of one jail. They outlive its windows and bans, and restarts.
+type jailRow struct {
+	name      string
+	failed    atomic.Int64
+	banned    atomic.Int64
+	failedNow atomic.Int64
+	bannedNow atomic.Int64
+}
+
+// row is all that is known of one prefix. Once it is in memdb neither it nor anything that it
+// points to changes, save for the timers, which belong to whoever holds Store.commitMu.
+type row struct {
+	key   []byte // pkey, shared by all versions of the row: memdb keeps parts of it
+	items []item
+}
+
+func (r *row) pkey() pkey { return pkey(r.key) }
+
+// item is what is known of a prefix in one jail.
+type item struct {
+	jail   *jailRow
+	win    *window
+	ban    *Ban
+	until  int64 // when the ban ends, on the store's clock
+	past   *past
+	timers [3]*timer // by kind
+}
+
+func (it *item) empty() bool { return it.win == nil && it.ban == nil && it.past == nil }
+
+// forever is the end of a permanent ban on the store's clock.
+const forever = math.MaxInt64
+
+// past is the memory of earlier bans.
+type past struct {
+	count int
+	last  int64 // start of the latest ban on the store's clock
+}
+
+func (r *row) find(j *jailRow) *item {
+	for i := range r.items {
+		if r.items[i].jail == j {
+			return &r.items[i]
+		}
+	}
+	return nil
+}
+
+func (r *row) empty() bool {
+	for i := range r.items {
+		if !r.items[i].empty() {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	tableRows   = "rows"
+	indexID     = "id"
+	indexBanned = "banned"
+)
+
+func newDB() (*memdb.MemDB, error) {
+	return memdb.NewMemDB(&memdb.DBSchema{Tables: map[string]*memdb.TableSchema{
+		tableRows: {
+			Name: tableRows,
+			Indexes: map[string]*memdb.IndexSchema{
+				indexID:     {Name: indexID, Unique: true, Indexer: idIndex{}},
+				indexBanned: {Name: indexBanned, AllowMissing: true, Indexer: bannedIndex{}},
+			},
+		},
+	}})
+}
+
+// idIndex is the primary key.
+type idIndex struct{}
+
+func (idIndex) FromObject(raw any) (bool, []byte, error) { return true, raw.(*row).key, nil }
+
+func (idIndex) FromArgs(args ...any) ([]byte, error) {
+	k, ok := args[0].(*pkey)
+	if !ok {
+		return nil, fmt.Errorf("key of type %T", args[0])
+	}
+	return k[:], nil
+}
+
+// bannedIndex lists the rows that are banned in a jail. It is not unique: memdb appends the
+// primary key to its values.
+type bannedIndex struct{}
+
+func (bannedIndex) FromObject(raw any) (bool, [][]byte, error) {
+	var out [][]byte
+	for i := range raw.(*row).items {
+		if it := &raw.(*row).items[i]; it.ban != nil {
+			out = append(out, bannedValue(it.jail.name))
+		}
+	}
+	return len(out) > 0, out, nil
+}
+
+func (bannedIndex) FromArgs(args ...any) ([]byte, error) {
+	name, ok := args[0].(string)
+	if !ok {
+		return nil, fmt.Errorf("jail name of type %T", args[0])
+	}
+	return bannedValue(name), nil
+}
+
+// bannedValue ends in a zero byte, so that no name is a prefix of another.
+func bannedValue(name string) []byte { return append([]byte(name), 0) }
+
+// PrefixFromArgs lets a scan begin at the start of the table.
+func (idIndex) PrefixFromArgs(args ...any) ([]byte, error) { return nil, nil }
