@@ -1,6 +1,3 @@
-// Package decode reads one syslog frame: PRI, header, structured data, text (RFC 3164, RFC 5424
-// and what real senders make of them). It never fails: what cannot be read as a header is text,
-// and no byte of the message is lost. A Decoder keeps no bytes and belongs to one goroutine.
 package decode
 
 import "time"
@@ -12,11 +9,11 @@ type Form uint8
 const (
 	Unknown Form = iota // no PRI: all of it is text
 	RFC5424
-	RFC3164 // BSD stamp
+	RFC3164 // BSD stamp, also with a year, and Cisco's marks and sequence numbers
 	ISO     // RFC 3339 stamp in a 3164 frame
 	Bare    // PRI, then no stamp that could be read
 	Journal // journal export format
-	File    // a line of a file
+	File    // a line of a file, without PRI
 )
 
 var formNames = [...]string{"unknown", "rfc5424", "rfc3164", "iso", "bare", "journal", "file"}
@@ -33,14 +30,15 @@ type Message struct {
 	Form        Form
 	Facility    int8      // -1 without PRI
 	Severity    int8      // -1 without PRI
-	Stamp       time.Time // the claimed time; zero without one
+	Stamp       time.Time // the claimed time, in UTC; zero without one
 	ZoneGuessed bool      // Stamp had no zone and was read in the decoder's location
+	Malformed   bool      // a PRI above 191, a NUL, broken or ambiguous structured data; the text is whole
 
 	Hostname []byte
-	App      []byte // APP-NAME, or TAG without its PID
+	App      []byte // APP-NAME, or TAG without its PID; see the package comment
 	ProcID   []byte
 	MsgID    []byte
-	SD       []byte // RFC 5424 structured data as it came, without the nil "-"
+	SD       []byte // RFC 5424 structured data as it came, without the nil "-"; nil when broken
 	Text     []byte // the message; never loses a byte to the header
-	Repeat   int    // 1, or N of "message repeated N times: [...]", Text being the inner one
+	Repeat   int    // 1, or N of "message repeated N times: [...]", Text being the inner one; at most MaxRepeat
 }
