@@ -115,7 +115,7 @@ func TestRolesOfRealUsers(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestHelperClient$")
-			cmd.Env = []string{helperSocket + "=" + o.Socket}
+			cmd.Env = []string{helperSocket + "=" + o.Socket, "GORACE=atexit_sleep_ms=0"}
 			cmd.Dir = "/"
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &tt.cred}
 			out, err := cmd.CombinedOutput()

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stockade/cmd/stockade/control"
+)
+
+func (a *app) sources() *cobra.Command {
+	return a.reading(&cobra.Command{
+		Use:   "sources",
+		Short: "List the sources of log lines, what they sent and what was refused",
+		Args:  cobra.NoArgs,
+	}, func(ctx context.Context, _ []string) error {
+		sources, err := ask(ctx, a, func(c *control.Client) (control.List[control.Source], error) { return c.Sources(ctx) })
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.printJSON(sources)
+		}
+		if len(sources) == 0 {
+			return a.printf("no sources\n")
+		}
+		t := table{{"NAME", "LISTENER", "IDENTITY", "TRUST", "STATE", "LINES", "FAILURES", "BANS", "PENDING", "QUOTA LEFT", "LAST SEEN", "REFUSED"}}
+		for _, s := range sources {
+			left := "no quota"
+			if s.QuotaLeft != nil {
+				left = number(*s.QuotaLeft)
+			}
+			t = append(t, []string{
+				s.Name, s.Listener, string(s.Identity), s.Trust, s.State, number(s.Lines), number(s.Failures),
+				number(s.Bans), number(s.Pending), left, shortMoment(s.LastSeen, "never"), reasons(s.Refused),
+			})
+		}
+		return t.print(a.stdout)
+	})
+}
+
+func reasons(refused control.Counts) string {
+	if len(refused) == 0 {
+		return "0"
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(refused)) {
+		list = append(list, fmt.Sprintf("%d %s", refused[name], name))
+	}
+	return strings.Join(list, ", ")
+}
