@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of a set of required literals.
@@ -10,7 +11,7 @@ const (
 	maxExact    = 16 // strings kept while joining
 	maxLiterals = 24 // strings in a set
 	minLiteral  = 3  // bytes: shorter ones are in every line
-	maxLiteral  = 24 // bytes: longer ones only cost memory
+	maxLiteral  = 16 // bytes: longer ones only cost memory
 )
 
 // known is what is known of the texts that a node matches: with exact, that they are exactly one
@@ -25,8 +26,12 @@ type known struct {
 func literals(n *node) []string {
 	k := know(n)
 	best := better(k.need, require(k.exact))
-	slices.Sort(best)
-	return best
+	// What contains another of the set adds nothing.
+	out := slices.DeleteFunc(slices.Clone(best), func(s string) bool {
+		return slices.ContainsFunc(best, func(t string) bool { return s != t && strings.Contains(s, t) })
+	})
+	slices.Sort(out)
+	return out
 }
 
 // require turns a set of exact strings into a required set, nil when it is of no use.
@@ -92,8 +97,8 @@ func know(n *node) known {
 		}
 		return known{exact: []string{""}}
 	case kSet:
-		if n.set.contains('\n') {
-			return known{} // may be the newline that the line does not hold
+		if n.set.contains('\n') || n.set.contains(utf8.RuneError) {
+			return known{} // the line may hold something else there: nothing, or invalid bytes
 		}
 		var out []string
 		for _, r := range n.set.lowered(4) {
