@@ -1,0 +1,65 @@
+package pipeline
+
+import (
+	"context"
+
+	"stockade/jails/state"
+)
+
+// Ban begins or changes a ban by hand and returns once the kernel confirmed it. changed is false
+// when the prefix was already banned in that jail just so.
+func (p *Pipeline) Ban(ctx context.Context, b state.Ban) (made *state.Ban, changed bool, err error) {
+	made, changed = p.store.Ban(b)
+	if !changed {
+		return made, false, nil
+	}
+	p.log.Info("ban", "jail", made.Jail, "addr", made.Prefix.String(), "source", made.Source,
+		"reason", made.Reason, "bantime", banTime(made))
+	return made, true, p.enforce(ctx, notice{ban: made, await: []state.Change{{Prefix: made.Prefix, Scope: made.Scope}}})
+}
+
+// Unban lifts the bans for which lift returns true, and returns them once the kernel let them in.
+func (p *Pipeline) Unban(ctx context.Context, lift func(*state.Ban) bool) ([]*state.Ban, error) {
+	lifted := p.store.UnbanWhere(lift)
+	if len(lifted) == 0 {
+		return nil, nil
+	}
+	var n notice
+	for _, b := range lifted {
+		n.await = append(n.await, state.Change{Prefix: b.Prefix, Scope: b.Scope})
+		p.log.Info("unban", "jail", b.Jail, "addr", b.Prefix.String(), "source", b.Source, "reason", b.Reason)
+	}
+	return lifted, p.enforce(ctx, n)
+}
+
+// Protect replaces one layer of the guard, in the kernel too, and lifts bans that now hit a
+// protected address.
+func (p *Pipeline) Protect(ctx context.Context, l Layer, list []Protected) error {
+	p.guard.Set(l, list)
+	if err := p.enforce(ctx, notice{protect: true}); err != nil {
+		return err
+	}
+	_, err := p.Unban(ctx, func(b *state.Ban) bool {
+		_, protected := p.guard.Protects(b.Prefix)
+		return protected
+	})
+	return err
+}
+
+// enforce queues a notice and waits until it is settled.
+func (p *Pipeline) enforce(ctx context.Context, n notice) error {
+	n.done = make(chan error, 1)
+	select {
+	case p.enforcer.in <- n:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.stopped:
+		return errStopping
+	}
+	select {
+	case err := <-n.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,112 @@
+package pipeline
+
+import (
+	"hash/maphash"
+
+	"stockade/jails/filter"
+	"stockade/receiver"
+)
+
+// Feed is one reader's way into the pipeline. It implements receiver.Sink and belongs to one
+// goroutine.
+type Feed struct {
+	p       *Pipeline
+	lossy   bool
+	turn    uint32   // the worker that gets this feed's stateless lines, modulo their number
+	batches []*batch // one per worker; nil when empty
+
+	source *receiver.Source // the last entry's, with its grant under plan
+	plan   *Plan
+	grant  *grant
+}
+
+// Put admits and routes one entry. It allocates nothing, and copies nothing that no jail looks at.
+func (f *Feed) Put(e *receiver.Entry) {
+	st := &f.p.stats
+	st.Lines.Add(1)
+	plan := f.p.plan.Load()
+	if e.Source != f.source || plan != f.plan {
+		f.Flush() // a batch is of one plan
+		f.source, f.plan, f.grant = e.Source, plan, plan.grants[e.Source.Name]
+	}
+	if e.Continued {
+		st.Continued.Add(1)
+		return
+	}
+	route := plan.set.Route(e.App)
+	if route.Empty() {
+		st.Ignored.Add(1)
+		return
+	}
+	if reason := f.grant.admit(e.Hostname, e.App); reason != "" {
+		st.Refused.Add(1)
+		e.Source.Refused.Add(reason, e.Received, e.Raw)
+		return
+	}
+	n := f.worker(e, route)
+	b := f.batches[n]
+	if b == nil {
+		b = newBatch(plan)
+		f.batches[n] = b
+	}
+	b.add(e, f.grant, route)
+	if b.full() {
+		f.send(n)
+	}
+}
+
+// worker says which worker takes the entry.
+func (f *Feed) worker(e *receiver.Entry, route filter.Route) int {
+	workers := uint64(len(f.batches))
+	if !route.Stateful() {
+		return int(uint64(f.turn) % workers)
+	}
+	var h maphash.Hash
+	h.SetSeed(shardSeed)
+	_, _ = h.WriteString(e.Source.Name)
+	_ = h.WriteByte(0)
+	_, _ = h.Write(e.Hostname)
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(route.Family())
+	return int(h.Sum64() % workers)
+}
+
+var shardSeed = maphash.MakeSeed()
+
+// Flush hands on what Put has gathered.
+func (f *Feed) Flush() {
+	for n, b := range f.batches {
+		if b != nil {
+			f.send(n)
+		}
+	}
+}
+
+func (f *Feed) send(n int) {
+	b := f.batches[n]
+	f.batches[n] = nil
+	in := f.p.workers[n].in
+	if f.lossy {
+		select {
+		case in <- b:
+		default:
+			f.drop(b)
+		}
+		return
+	}
+	select {
+	case in <- b:
+	case <-f.p.stopped:
+		f.drop(b)
+	}
+}
+
+// drop counts a batch that found no room.
+func (f *Feed) drop(b *batch) {
+	f.p.stats.Dropped.Add(int64(len(b.items)))
+	for i := range b.items {
+		it := &b.items[i]
+		it.source.Refused.Add("queue_full", it.received, b.text(it.raw))
+	}
+	b.free()
+}

@@ -1,0 +1,118 @@
+package pipeline
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gaissmai/bart"
+)
+
+// Layer is one origin of protected prefixes. Each layer is replaced as a whole.
+type Layer uint8
+
+// The layers.
+const (
+	LayerOperator Layer = iota // never_ban
+	LayerLive                  // own addresses, gateways and networks, as the kernel has them now
+	LayerPeers                 // identified peers and single-address sources
+	layers
+)
+
+// Protected is a prefix that is never banned, and why.
+type Protected struct {
+	Prefix netip.Prefix
+	Why    string // "own address", "default gateway", "never_ban": for reports
+}
+
+// always is protected whatever the configuration says: no packet of an abuser can come from
+// these, so whoever names one lies.
+var always = []Protected{
+	{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},
+	{netip.MustParsePrefix("127.0.0.0/8"), "loopback"},
+	{netip.MustParsePrefix("169.254.0.0/16"), "link-local"},
+	{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},
+	{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},
+	{netip.MustParsePrefix("::/127"), "unspecified or loopback"},
+	{netip.MustParsePrefix("fe80::/10"), "link-local"},
+	{netip.MustParsePrefix("ff00::/8"), "multicast"},
+}
+
+// Guard knows every protected prefix. Its methods may be called concurrently; reading takes no lock.
+type Guard struct {
+	mu     sync.Mutex // serialises writers
+	layers [layers][]Protected
+	table  atomic.Pointer[bart.Table[string]]
+}
+
+// NewGuard returns a guard that protects what is never an abuser: loopback, link-local, multicast,
+// broadcast, unspecified.
+func NewGuard() *Guard {
+	g := &Guard{}
+	g.Set(LayerOperator, nil)
+	return g
+}
+
+// Set replaces one layer.
+func (g *Guard) Set(l Layer, list []Protected) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.layers[l] = list
+	t := new(bart.Table[string])
+	for i := len(g.layers) - 1; i >= 0; i-- { // the operator's reason wins over the kernel's
+		for _, p := range g.layers[i] {
+			t.Insert(p.Prefix, p.Why)
+		}
+	}
+	for _, p := range always {
+		t.Insert(p.Prefix, p.Why)
+	}
+	g.table.Store(t)
+}
+
+// Protects reports whether a ban of prefix would hit a protected address, and why that is
+// protected. An IPv4 address inside an IPv6 one (NAT64, 6to4) is judged as well.
+func (g *Guard) Protects(prefix netip.Prefix) (why string, protected bool) {
+	t := g.table.Load()
+	if why, ok := t.LookupPrefix(prefix); ok {
+		return why, true
+	}
+	if t.OverlapsPrefix(prefix) {
+		for p, why := range t.Subnets(prefix) {
+			return why + " " + p.String() + " inside it", true
+		}
+	}
+	if inner, ok := embedded(prefix); ok {
+		return g.Protects(inner)
+	}
+	return "", false
+}
+
+// Prefixes returns all protected prefixes, in no order.
+func (g *Guard) Prefixes() []netip.Prefix {
+	var all []netip.Prefix
+	for p := range g.table.Load().All() {
+		all = append(all, p)
+	}
+	return all
+}
+
+var (
+	nat64  = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
+	sixto4 = netip.MustParsePrefix("2002::/16")    // RFC 3056
+)
+
+// embedded returns the IPv4 prefix that an IPv6 one stands for.
+func embedded(p netip.Prefix) (netip.Prefix, bool) {
+	if !p.Addr().Is6() {
+		return netip.Prefix{}, false
+	}
+	b := p.Addr().As16()
+	switch {
+	case nat64.Contains(p.Addr()) && p.Bits() >= nat64.Bits():
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte(b[12:16])), p.Bits()-nat64.Bits()).Masked(), true
+	case sixto4.Contains(p.Addr()) && p.Bits() >= sixto4.Bits():
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte(b[2:6])), min(p.Bits()-sixto4.Bits(), 32)).Masked(), true
+	}
+	return netip.Prefix{}, false
+}

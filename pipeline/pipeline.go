@@ -1,0 +1,143 @@
+// Package pipeline carries a line from the receiver to the kernel.
+//
+//	reader ─► Feed: admit, route, copy ─► worker: match, judge, count ─► enforcer: batch, read back
+//
+// A Feed belongs to one reader. It drops what no jail listens to before copying a byte, and sorts
+// the rest into batches, one per worker: lines that a stateful filter may join by id go to the
+// worker of (source, claimed host, app family), others to any. A worker matches, judges and counts;
+// counting is sharded by address inside the store. New bans go to the one goroutine that owns the
+// firewall.
+//
+// Queues: each worker has room for 256 batches of at most 256 lines. When it is full a lossless
+// Feed waits, so that the sender waits; a lossy one drops the batch and counts its lines. The
+// enforcer's queue holds 16,384 notices; a worker waits when it is full.
+//
+// All exported methods may be called concurrently.
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stockade/firewall"
+	"stockade/jails/state"
+	"stockade/receiver"
+)
+
+// Options are what a Pipeline is made of.
+type Options struct {
+	Plan     *Plan
+	Guard    *Guard
+	Store    *state.Store
+	Enforcer firewall.Enforcer
+	Log      *slog.Logger
+
+	IPv6Prefix int // bits of the prefix that an IPv6 address is counted as; 0: 64
+	Workers    int // 0: one per processor
+}
+
+// Pipeline matches, judges, counts and enforces.
+type Pipeline struct {
+	plan     atomic.Pointer[Plan]
+	guard    *Guard
+	store    *state.Store
+	log      *slog.Logger
+	v6bits   int
+	workers  []*worker
+	enforcer *enforcer
+	stats    Stats
+	ready    chan struct{}
+	stopped  chan struct{} // closed when no worker takes batches any more
+	feeds    atomic.Uint32
+}
+
+// New builds a pipeline that does nothing until Run.
+func New(o Options) *Pipeline {
+	n := o.Workers
+	if n == 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	p := &Pipeline{
+		guard:   o.Guard,
+		store:   o.Store,
+		v6bits:  cmp.Or(o.IPv6Prefix, 64),
+		log:     o.Log.With("component", "pipeline"),
+		ready:   make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	p.plan.Store(o.Plan)
+	p.enforcer = newEnforcer(p, o.Enforcer, o.Log.With("component", "firewall"))
+	for range n {
+		p.workers = append(p.workers, newWorker(p))
+	}
+	return p
+}
+
+// String names the task in errors and status.
+func (p *Pipeline) String() string { return "pipeline" }
+
+// Ready is closed when the kernel holds the store's bans and lines can be taken.
+func (p *Pipeline) Ready() <-chan struct{} { return p.ready }
+
+// Swap puts a new plan in place: lines read from now on are judged by it. Windows and bans stay.
+func (p *Pipeline) Swap(plan *Plan) { p.plan.Store(plan) }
+
+// Plan returns the plan in force.
+func (p *Pipeline) Plan() *Plan { return p.plan.Load() }
+
+// Run makes the kernel equal to the store, then works until ctx is done. The feeds must be silent
+// by then: Run empties the queues, enforces what they hold and returns.
+func (p *Pipeline) Run(ctx context.Context) error {
+	if err := p.enforcer.restore(ctx); err != nil {
+		return err
+	}
+	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+
+	var enforcing, working sync.WaitGroup
+	enforcing.Go(func() { p.enforcer.run(drained) })
+	for _, w := range p.workers {
+		working.Go(func() { w.run(ctx) })
+	}
+	close(p.ready)
+	working.Wait()
+	close(p.stopped)
+	cancel()
+	enforcing.Wait()
+	return nil
+}
+
+// errStopping is what a change gets when the pipeline stops before it could be enforced.
+var errStopping = errors.New("stockade is stopping")
+
+// Open returns the sink of one reader; see receiver.Opener.
+func (p *Pipeline) Open(lossy bool) receiver.Sink {
+	return &Feed{p: p, lossy: lossy, turn: p.feeds.Add(1), batches: make([]*batch, len(p.workers))}
+}
+
+// Stats returns the counters.
+func (p *Pipeline) Stats() *Stats { return &p.stats }
+
+// QueueDepth returns how many batches and notices wait.
+func (p *Pipeline) QueueDepth() (batches, notices int) {
+	for _, w := range p.workers {
+		batches += len(w.in)
+	}
+	return batches, len(p.enforcer.in)
+}
+
+// Faults returns what keeps bans from being real, with the time since when; empty when nothing.
+func (p *Pipeline) Faults() []Fault { return p.enforcer.faults() }
+
+// Fault is one reason why bans are not real.
+type Fault struct {
+	Name  string
+	Cause string
+	Since time.Time
+}

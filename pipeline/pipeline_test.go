@@ -1,0 +1,416 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stockade/firewall"
+	"stockade/jails"
+	"stockade/jails/filter"
+	"stockade/jails/state"
+	"stockade/receiver"
+	"stockade/receiver/decode"
+)
+
+// rig is a running pipeline over a recording firewall.
+type rig struct {
+	*Pipeline
+	fw      *flaky
+	sources map[string]*receiver.Source
+	stop    func()
+}
+
+// flaky is a firewall that can be told to refuse.
+type flaky struct {
+	*firewall.Observe
+	broken atomic.Bool
+}
+
+var errBroken = errors.New("the kernel is away")
+
+func (f *flaky) Apply(ctx context.Context, changes []firewall.Change) ([]firewall.Result, error) {
+	if f.broken.Load() {
+		results := make([]firewall.Result, len(changes))
+		for i := range results {
+			results[i] = firewall.Result{Change: changes[i], Err: errBroken}
+		}
+		return results, errBroken
+	}
+	results, err := f.Observe.Apply(ctx, changes)
+	for i := range results {
+		results[i].Enforced = results[i].Err == nil
+	}
+	return results, err
+}
+
+var testSources = []receiver.SourceConfig{
+	{Name: "host", Listener: "local", Jails: []string{"*"}},
+	{Name: "web", Listener: "lan", Jails: []string{"web"}, Apps: []string{"httpd", "nginx*"}, Hostnames: []string{"web1"}},
+	{Name: "switch", Listener: "udp", Jails: []string{"*"}, AcceptSpoofable: true},
+}
+
+var testJails = []jails.Config{
+	{Name: "login", Filter: jails.FilterConfig{FailRegex: []string{`^failed login from <HOST>$`}}, Apps: []string{"login"}, Ports: []string{"22"}, IgnoreIP: []string{"198.51.100.99"}},
+	{Name: "web", Filter: jails.FilterConfig{FailRegex: []string{`^<HOST> 401$`}}, Apps: []string{"httpd", "nginx*"}},
+	{Name: "other", Filter: jails.FilterConfig{FailRegex: []string{`^other <HOST>$`}}, Apps: []string{"httpd"}},
+	{Name: "strict", Filter: jails.FilterConfig{FailRegex: []string{`^strict <HOST>$`}}, Apps: []string{"strict"}, MinTrust: "tls"},
+	{Name: "mine", Filter: jails.FilterConfig{FailRegex: []string{`^mine <HOST>$`}}, Apps: []string{"mine"}, Origin: &jails.OriginConfig{UID: []uint32{0}}},
+	{Name: "shadow", Filter: jails.FilterConfig{FailRegex: []string{`^shadow <HOST>$`}}, Apps: []string{"shadow"}, Enforce: new(bool)},
+}
+
+func plan(t testing.TB, configs []jails.Config, sources *receiver.Sources) *Plan {
+	t.Helper()
+	var bound []Bound
+	for _, c := range configs {
+		three := 3
+		c.MaxRetry = &three
+		j, err := jails.New(jails.Defaults(), c, os.ReadFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := filter.Compile(filter.Spec{Name: c.Name, FailRegex: c.Filter.FailRegex})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bound = append(bound, Bound{j, f})
+	}
+	return NewPlan(bound, sources.All())
+}
+
+func newRig(t testing.TB, workers int) *rig {
+	t.Helper()
+	sources, err := receiver.NewSources(testSources, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := state.Open(state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fw := &flaky{Observe: firewall.NewObserve()}
+	guard := NewGuard()
+	guard.Set(LayerOperator, []Protected{{netip.MustParsePrefix("203.0.113.7/32"), "never_ban"}, {netip.MustParsePrefix("2001:db8:1::1/128"), "never_ban"}})
+	p := New(Options{Plan: plan(t, testJails, sources), Guard: guard, Store: store, Enforcer: fw, Log: slog.New(slog.DiscardHandler), Workers: workers})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	<-p.Ready()
+	r := &rig{Pipeline: p, fw: fw, sources: make(map[string]*receiver.Source)}
+	for _, s := range sources.All() {
+		r.sources[s.Name] = s
+	}
+	var stopped bool
+	r.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+// line is an entry of the local host, level kernel, uid 0.
+func (r *rig) line(app, text string) *receiver.Entry {
+	return &receiver.Entry{
+		Message:  decode.Message{Facility: 4, Severity: 5, Hostname: []byte("web1"), App: []byte(app), Text: []byte(text), Repeat: 1},
+		Received: time.Now(),
+		Source:   r.sources["host"],
+		Peer:     receiver.Peer{Level: receiver.LevelKernel},
+		Origin:   receiver.Origin{Known: true, UID: 0},
+		Raw:      []byte(text),
+	}
+}
+
+// send puts the entries and waits until every one has been judged.
+func (r *rig) send(t testing.TB, entries ...*receiver.Entry) {
+	t.Helper()
+	sink := r.Open(false)
+	for _, e := range entries {
+		sink.Put(e)
+	}
+	sink.Flush()
+	r.settle(t)
+}
+
+func (r *rig) settle(t testing.TB) {
+	t.Helper()
+	st := r.Stats()
+	eventually(t, "every line is judged", func() bool {
+		return st.Lines.Load() == st.Ignored.Load()+st.Continued.Load()+st.Refused.Load()+st.Dropped.Load()+st.Unmatched.Load()+st.Matched.Load()
+	})
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (r *rig) enforced(t testing.TB) map[string]firewall.Scope {
+	t.Helper()
+	held := make(map[string]firewall.Scope)
+	done := make(chan error, 1)
+	r.enforcer.in <- notice{done: done} // behind everything that is queued
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if err := r.fw.Elements(context.Background(), func(e firewall.Element, _ firewall.Counters) bool {
+		held[e.Prefix.String()] = e.Scope
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return held
+}
+
+func repeat(n int, e *receiver.Entry) []*receiver.Entry {
+	var list []*receiver.Entry
+	for range n {
+		list = append(list, e)
+	}
+	return list
+}
+
+func TestBanOnTheThirdFailure(t *testing.T) {
+	r := newRig(t, 2)
+	r.send(t, repeat(2, r.line("login", "failed login from 198.51.100.7"))...)
+	if held := r.enforced(t); len(held) != 0 {
+		t.Fatalf("banned after two of three failures: %v", held)
+	}
+	r.send(t, r.line("login", "failed login from 198.51.100.7"))
+	eventually(t, "the element is there", func() bool { return r.enforced(t)["198.51.100.7/32"] == "22" })
+	bans := r.store.Bans("login")
+	if len(bans) != 1 || !bans[0].Enforced || bans[0].Failures != 3 || bans[0].Source != "host" || bans[0].Trust != "kernel" {
+		t.Errorf("bans = %+v", bans)
+	}
+	if e := bans[0].Evidence; len(e) != 3 || e[2].Raw != "failed login from 198.51.100.7" || e[2].Origin != "uid=0" {
+		t.Errorf("evidence = %+v", e)
+	}
+}
+
+func TestDoesNotCount(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		change  func(r *rig, e *receiver.Entry)
+		refused string // by the source for this reason; "" for not at all
+	}{
+		{"jail not granted", func(r *rig, e *receiver.Entry) {
+			e.Source, e.App, e.Text = r.sources["web"], []byte("httpd"), []byte("other 198.51.100.7")
+		}, refusedJail},
+		{"app not granted", func(r *rig, e *receiver.Entry) { e.Source = r.sources["web"] }, refusedApp},
+		{"host not granted", func(r *rig, e *receiver.Entry) {
+			e.Source, e.App, e.Hostname = r.sources["web"], []byte("httpd"), []byte("web2")
+		}, refusedHostname},
+		{"a source that may not feed the jail", func(r *rig, e *receiver.Entry) {
+			e.Source, e.App, e.Hostname = r.sources["web"], []byte("login"), []byte("web1")
+		}, refusedApp},
+		{"spoofable peer", func(_ *rig, e *receiver.Entry) { e.Peer.Level = receiver.LevelSpoofable }, refusedTrust},
+		{"explicit min_trust is absolute", func(r *rig, e *receiver.Entry) {
+			e.Source, e.Peer.Level = r.sources["switch"], receiver.LevelSpoofable
+			e.App, e.Text = []byte("strict"), []byte("strict 198.51.100.7")
+		}, refusedTrust},
+		{"another user wrote it", func(_ *rig, e *receiver.Entry) {
+			e.App, e.Text, e.Origin.UID = []byte("mine"), []byte("mine 198.51.100.7"), 1000
+		}, refusedOrigin},
+		{"nobody knows who wrote it", func(_ *rig, e *receiver.Entry) {
+			e.App, e.Text, e.Origin = []byte("mine"), []byte("mine 198.51.100.7"), receiver.Origin{}
+		}, refusedOrigin},
+		{"never_ban", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 203.0.113.7") }, ""},
+		{"ignoreip", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 198.51.100.99") }, ""},
+		{"mapped never_ban", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from ::ffff:203.0.113.7") }, ""},
+		{"loopback", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 127.0.0.1") }, ""},
+		{"continuation of a cut record", func(_ *rig, e *receiver.Entry) { e.Continued = true }, ""},
+		{"another app", func(_ *rig, e *receiver.Entry) { e.App = []byte("cron") }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, 1)
+			e := r.line("login", "failed login from 198.51.100.7")
+			tt.change(r, e)
+			r.send(t, repeat(5, e)...)
+			if held := r.enforced(t); len(held) != 0 {
+				t.Errorf("banned: %v", held)
+			}
+			if tt.refused != "" {
+				all := e.Source.Refused.All()
+				if len(all) != 1 || all[0].Reason != tt.refused || all[0].Count != 5 {
+					t.Errorf("refused = %+v, want 5 of %s", all, tt.refused)
+				}
+			}
+		})
+	}
+}
+
+func TestAcceptSpoofableLiftsTheDefault(t *testing.T) {
+	r := newRig(t, 1)
+	e := r.line("login", "failed login from 198.51.100.7")
+	e.Source, e.Peer.Level, e.Origin = r.sources["switch"], receiver.LevelSpoofable, receiver.Origin{}
+	r.send(t, repeat(3, e)...)
+	eventually(t, "banned", func() bool { return len(r.enforced(t)) == 1 })
+}
+
+func TestIPv6IsCountedByNetwork(t *testing.T) {
+	r := newRig(t, 1)
+	r.send(t, r.line("login", "failed login from 2001:db8:2::1"), r.line("login", "failed login from 2001:db8:2::2"), r.line("login", "failed login from 2001:db8:2::3"))
+	eventually(t, "the /64 is banned", func() bool { _, ok := r.enforced(t)["2001:db8:2::/64"]; return ok })
+	// 2001:db8:1::1 is protected, so its neighbours are counted one by one.
+	r.send(t, repeat(3, r.line("login", "failed login from 2001:db8:1::5"))...)
+	eventually(t, "the single address is banned", func() bool { _, ok := r.enforced(t)["2001:db8:1::5/128"]; return ok })
+}
+
+func TestShadowJailBansNobody(t *testing.T) {
+	r := newRig(t, 1)
+	r.send(t, repeat(3, r.line("shadow", "shadow 198.51.100.7"))...)
+	if held := r.enforced(t); len(held) != 0 || r.Stats().Shadowed.Load() != 1 {
+		t.Errorf("held %v, shadowed %d; want nothing and 1", held, r.Stats().Shadowed.Load())
+	}
+}
+
+func TestUnbanLetsIn(t *testing.T) {
+	r := newRig(t, 1)
+	r.send(t, repeat(3, r.line("login", "failed login from 198.51.100.7"))...)
+	ctx := context.Background()
+	if _, _, err := r.Ban(ctx, state.Ban{Jail: "manual", Prefix: netip.MustParsePrefix("198.51.100.7/32"), Source: "operator"}); err != nil {
+		t.Fatal(err)
+	}
+	lifted, err := r.Unban(ctx, func(b *state.Ban) bool { return b.Jail == "login" })
+	if err != nil || len(lifted) != 1 {
+		t.Fatalf("lifted %v, %v", lifted, err)
+	}
+	if held := r.enforced(t); held["198.51.100.7/32"] != "" || len(held) != 1 {
+		t.Errorf("held = %v; want the manual ban of everything alone", held)
+	}
+}
+
+func TestProtectionLiftsABan(t *testing.T) {
+	r := newRig(t, 1)
+	r.send(t, repeat(3, r.line("login", "failed login from 198.51.100.7"))...)
+	eventually(t, "banned", func() bool { return len(r.enforced(t)) == 1 })
+	if err := r.Protect(context.Background(), LayerLive, []Protected{{netip.MustParsePrefix("198.51.100.7/32"), "own address"}}); err != nil {
+		t.Fatal(err)
+	}
+	if held := r.enforced(t); len(held) != 0 {
+		t.Errorf("held = %v", held)
+	}
+}
+
+func TestAFirewallThatIsAwayGetsTheBansLater(t *testing.T) {
+	r := newRig(t, 1)
+	r.fw.broken.Store(true)
+	r.send(t, repeat(3, r.line("login", "failed login from 198.51.100.7"))...)
+	eventually(t, "degraded", func() bool { return len(r.Faults()) == 1 })
+	if b := r.store.Bans("login"); len(b) != 1 || b[0].Enforced {
+		t.Errorf("bans = %+v; want one that is not enforced", b)
+	}
+	r.fw.broken.Store(false)
+	eventually(t, "enforced", func() bool { b := r.store.Bans("login"); return len(b) == 1 && b[0].Enforced })
+	eventually(t, "no longer degraded", func() bool { return len(r.Faults()) == 0 })
+}
+
+func TestStopDrains(t *testing.T) {
+	r := newRig(t, 2)
+	sink := r.Open(false)
+	for i := range 3000 {
+		sink.Put(r.line("login", fmt.Sprintf("failed login from 198.18.%d.%d", i/3>>8, i/3&255)))
+	}
+	sink.Flush()
+	r.stop()
+	if got := len(r.store.Bans("login")); got != 1000 {
+		t.Errorf("%d bans after the drain, want 1000", got)
+	}
+	held := 0
+	if err := r.fw.Elements(context.Background(), func(firewall.Element, firewall.Counters) bool { held++; return true }); err != nil || held != 1000 {
+		t.Errorf("%d elements (%v), want 1000", held, err)
+	}
+}
+
+func TestSwap(t *testing.T) {
+	r := newRig(t, 1)
+	r.send(t, repeat(2, r.line("login", "failed login from 198.51.100.7"))...)
+	sources, err := receiver.NewSources(testSources, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Swap(plan(t, testJails[:2], sources))
+	r.send(t, r.line("login", "failed login from 198.51.100.7"), r.line("strict", "strict 198.51.100.8"))
+	eventually(t, "the window survived the swap", func() bool { return len(r.enforced(t)) == 1 })
+	if r.Stats().Ignored.Load() != 1 {
+		t.Error("a jail that is gone still listens")
+	}
+}
+
+func TestLossyFeedDropsAndCounts(t *testing.T) {
+	sources, err := receiver.NewSources(testSources, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := state.Open(state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(Options{Plan: plan(t, testJails, sources), Guard: NewGuard(), Store: store, Enforcer: firewall.NewObserve(), Log: slog.New(slog.DiscardHandler), Workers: 1})
+	r := &rig{Pipeline: p, sources: map[string]*receiver.Source{"host": sources.All()[0]}}
+	sink := p.Open(true)
+	const lines = (batchQueue + 10) * 3
+	for range lines / 3 { // nobody runs: the queue fills up
+		for range 3 {
+			sink.Put(r.line("login", "noise"))
+		}
+		sink.Flush()
+	}
+	if got := p.Stats().Dropped.Load(); got != 30 {
+		t.Errorf("dropped %d lines, want 30", got)
+	}
+	if all := sources.All()[0].Refused.All(); len(all) != 1 || all[0].Reason != "queue_full" || all[0].Count != 30 {
+		t.Errorf("refused = %+v, want 30 of queue_full", all)
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	r := newRig(t, 1)
+	sink := r.Open(false)
+	for _, tt := range []struct{ name, app, text string }{
+		{"an app that no jail listens to", "cron", "(root) CMD (true)"},
+		{"a line that matches nothing", "login", "session opened for user alice by (uid=0)"},
+	} {
+		e := r.line(tt.app, tt.text)
+		run := func() {
+			for range batchLines {
+				sink.Put(e)
+			}
+			sink.Flush()
+			r.settle(t)
+		}
+		run()
+		if got := testing.AllocsPerRun(20, run) / batchLines; got > 0.02 { // the pool may be emptied meanwhile
+			t.Errorf("%s: %.3f allocations a line, want none", tt.name, got)
+		}
+	}
+}
+
+func BenchmarkUnmatched(b *testing.B) {
+	r := newRig(b, 1)
+	sink := r.Open(false)
+	e := r.line("login", "session opened for user alice by (uid=0)")
+	b.ReportAllocs()
+	for b.Loop() {
+		sink.Put(e)
+	}
+	sink.Flush()
+	r.settle(b)
+}

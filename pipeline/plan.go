@@ -1,0 +1,131 @@
+package pipeline
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"stockade/jails"
+	"stockade/jails/filter"
+	"stockade/receiver"
+)
+
+// Bound is a jail with its compiled filter.
+type Bound struct {
+	Jail   *jails.Jail
+	Filter *filter.Filter
+}
+
+// Plan is what a configuration says about lines: the jails, their filters in one set, and what
+// each source may feed. It is immutable.
+type Plan struct {
+	set    *filter.Set
+	bound  []Bound // by index in the set
+	grants map[string]*grant
+}
+
+// NewPlan combines jails and sources. Bound jails are all enabled ones.
+func NewPlan(bound []Bound, sources []*receiver.Source) *Plan {
+	p := &Plan{bound: bound, grants: make(map[string]*grant, len(sources))}
+	filters := make([]*filter.Filter, len(bound))
+	apps := make([][]string, len(bound))
+	families := make(map[string][]string)
+	for i, b := range bound {
+		filters[i], apps[i] = b.Filter, b.Jail.Apps
+		families[b.Filter.Name()] = b.Filter.Apps()
+	}
+	p.set = filter.NewSet(filters, apps)
+	for _, s := range sources {
+		p.grants[s.Name] = newGrant(s, bound, families)
+	}
+	return p
+}
+
+// Bound returns the jails with their filters. The slice must not be changed.
+func (p *Plan) Bound() []Bound { return p.bound }
+
+// Jail returns the jail of that name, or nil.
+func (p *Plan) Jail(name string) *jails.Jail {
+	for _, b := range p.bound {
+		if b.Jail.Name == name {
+			return b.Jail
+		}
+	}
+	return nil
+}
+
+// grant is what one source may claim and feed.
+type grant struct {
+	hostnames map[string]bool // nil: any
+	anyApp    bool
+	apps      map[string]bool
+	globs     []string
+	jails     []bool // by index in the set
+	spoofable bool   // accept_spoofable
+}
+
+// nobody is the grant of a source that the plan does not know (it went with a reload).
+var nobody = &grant{hostnames: map[string]bool{}}
+
+func newGrant(s *receiver.Source, bound []Bound, families map[string][]string) *grant {
+	g := &grant{
+		anyApp:    len(s.Apps) == 0 || slices.Contains(s.Apps, "*"),
+		apps:      make(map[string]bool),
+		jails:     make([]bool, len(bound)),
+		spoofable: s.AcceptSpoofable,
+	}
+	if len(s.Hostnames) > 0 {
+		g.hostnames = make(map[string]bool)
+		for _, h := range s.Hostnames {
+			g.hostnames[h] = true
+		}
+	}
+	for _, a := range s.Apps {
+		g.addApp(a)
+		for _, member := range families[a] {
+			g.addApp(member)
+		}
+	}
+	for i, b := range bound {
+		g.jails[i] = slices.Contains(s.Jails, "*") || slices.Contains(s.Jails, b.Jail.Name)
+	}
+	return g
+}
+
+func (g *grant) addApp(app string) {
+	if strings.ContainsAny(app, "*?[{") {
+		g.globs = append(g.globs, app)
+		return
+	}
+	g.apps[app] = true
+}
+
+// Reasons for which a line or a failure is refused: keys of `refused` in `sources --json`.
+const (
+	refusedHostname = "hostname_not_granted"
+	refusedApp      = "app_not_granted"
+	refusedJail     = "jail_not_granted"
+	refusedTrust    = "below_min_trust"
+	refusedOrigin   = "origin"
+)
+
+// admit returns "" or the reason for which a line that claims this host and app is refused. It
+// allocates only where apps are globs.
+func (g *grant) admit(host, app []byte) (reason string) {
+	if g == nil {
+		g = nobody
+	}
+	if g.hostnames != nil && len(host) > 0 && !g.hostnames[string(host)] {
+		return refusedHostname
+	}
+	if g.anyApp || g.apps[string(app)] {
+		return ""
+	}
+	for _, pattern := range g.globs {
+		if doublestar.MatchUnvalidated(pattern, string(app)) {
+			return ""
+		}
+	}
+	return refusedApp
+}

@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats counts lines by what became of them: each line put in is counted in Lines and in exactly
+// one of Ignored, Continued, Refused, Dropped, Unmatched and Matched.
+type Stats struct {
+	Lines     atomic.Int64
+	Ignored   atomic.Int64 // no jail listens to the app
+	Continued atomic.Int64 // the rest of a record that its carrier cut
+	Refused   atomic.Int64 // outside the source's grants
+	Dropped   atomic.Int64 // a queue was full
+	Unmatched atomic.Int64
+	Matched   atomic.Int64
+
+	Failures  atomic.Int64 // matches that counted
+	Distrust  atomic.Int64 // matches that did not count: grants, trust, origin
+	Protected atomic.Int64 // matches that named a protected or ignored address
+	Bans      atomic.Int64
+	Shadowed  atomic.Int64 // bans that a shadow jail would have made
+
+	ToKernel Histogram // from the arrival of the deciding line to the read-back
+}
+
+// Histogram counts durations in buckets that double from 64 µs to 2 s.
+type Histogram struct {
+	counts [17]atomic.Int64
+	sum    atomic.Int64
+}
+
+const firstBucket = 64 * time.Microsecond
+
+// Observe adds one duration.
+func (h *Histogram) Observe(d time.Duration) {
+	i, limit := 0, firstBucket
+	for i < len(h.counts)-1 && d > limit {
+		i, limit = i+1, limit*2
+	}
+	h.counts[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+// Snapshot returns the cumulative counts by upper limit (the last has none and is the total) and
+// the sum of all durations.
+func (h *Histogram) Snapshot() (limits []time.Duration, cumulative []int64, sum time.Duration) {
+	var n int64
+	limit := firstBucket
+	for i := range h.counts {
+		n += h.counts[i].Load()
+		cumulative = append(cumulative, n)
+		if i < len(h.counts)-1 {
+			limits = append(limits, limit)
+			limit *= 2
+		}
+	}
+	return limits, cumulative, time.Duration(h.sum.Load())
+}
