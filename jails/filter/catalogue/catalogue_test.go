@@ -1,0 +1,65 @@
+package catalogue
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestSamples(t *testing.T) {
+	entries, err := Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Run(e.Name, func(t *testing.T) {
+			for _, fault := range e.Test() {
+				t.Error(fault)
+			}
+		})
+	}
+}
+
+func TestEveryEntryHasEnoughSamples(t *testing.T) {
+	entries, err := Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		var match, none, marked, v6 int
+		for _, s := range e.Samples {
+			switch {
+			case s.None != "":
+				none++
+			default:
+				match++
+				if strings.Contains(s.Line, openMark) {
+					marked++
+				}
+				if strings.Contains(s.Addr, ":") {
+					v6++
+				}
+			}
+		}
+		if match < 2 || none < 2 || marked < 1 || v6 < 1 {
+			t.Errorf("%s: %d matching (want 2), %d not matching (2), %d with marked fields (1), %d IPv6 (1)",
+				e.Name, match, none, marked, v6)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	names := Names()
+	if !slices.IsSorted(names) || !slices.Contains(names, "sshd") {
+		t.Fatalf("names %v", names)
+	}
+	if _, err := Get("sshdd", nil); err == nil || !strings.Contains(err.Error(), `did you mean "sshd"`) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := Get("sshd", map[string]string{"mood": "x"}); err == nil {
+		t.Error("an unknown option is accepted")
+	}
+	if _, err := Get("sshd", map[string]string{"mode": "aggressive"}); err != nil {
+		t.Error(err)
+	}
+}

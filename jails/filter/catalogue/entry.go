@@ -1,0 +1,186 @@
+package catalogue
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"stockade/jails/filter"
+)
+
+// The modes of a filter.
+const (
+	ModeNormal     = "normal"
+	ModeAggressive = "aggressive" // also what a harmless client may do now and then
+)
+
+// Entry is one file of the catalogue.
+type Entry struct {
+	Name     string    `yaml:"name"`
+	Title    string    `yaml:"title"`
+	Apps     []string  `yaml:"apps"`
+	Origin   Origin    `yaml:"origin"`
+	Facility []string  `yaml:"facility"` // kern
+	Join     string    `yaml:"join"`     // pid, addr
+	Source   string    `yaml:"source"`   // where the message formats are known from
+	Patterns []Pattern `yaml:"patterns"`
+	Samples  []Sample  `yaml:"samples"`
+}
+
+// Origin is what the daemon's log lines come from.
+type Origin struct {
+	UID  []uint32 `yaml:"uid"`
+	User []string `yaml:"user"`
+}
+
+// Pattern is one pattern of an Entry: text or fields.
+type Pattern struct {
+	Name   string  `yaml:"name"`
+	Kind   string  `yaml:"kind"`  // failure (default), success
+	Proof  string  `yaml:"proof"` // handshake, challenge, none
+	Count  string  `yaml:"count"` // each (default), first, close, none, more
+	Step   uint8   `yaml:"step"`
+	Mode   string  `yaml:"mode"` // only in this mode; empty: in all
+	Text   string  `yaml:"text"`
+	Fields *Fields `yaml:"fields"`
+}
+
+// Fields is a pattern over named fields.
+type Fields struct {
+	Format string              `yaml:"format"` // json (default), kv, csv, cef
+	Addr   string              `yaml:"addr"`
+	User   string              `yaml:"user"`
+	Port   string              `yaml:"port"`
+	Take   map[string]string   `yaml:"take"` // further values by name
+	Where  map[string][]string `yaml:"where"`
+}
+
+// Sample is one or several lines and what the filter must say about them. User-controlled parts
+// stand between « and ».
+type Sample struct {
+	Line     string   `yaml:"line"`  // must match
+	None     string   `yaml:"none"`  // must not match
+	Lines    []string `yaml:"lines"` // of one connection, in order
+	Counts   []int    `yaml:"counts"`
+	App      string   `yaml:"app"` // default: the first of the entry
+	Mode     string   `yaml:"mode"`
+	Kind     string   `yaml:"kind"`
+	Addr     string   `yaml:"addr"`
+	User     string   `yaml:"user"`
+	Attempts int      `yaml:"attempts"`
+}
+
+func parse(name string, data []byte) (*Entry, error) {
+	e := &Entry{}
+	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(e); err != nil {
+		return nil, fmt.Errorf("%s", yaml.FormatError(err, false, true))
+	}
+	if want := strings.TrimSuffix(name, ".yaml"); e.Name != want {
+		return nil, fmt.Errorf("name %q must be the file's: %q", e.Name, want)
+	}
+	if len(e.Apps) == 0 || e.Title == "" || len(e.Patterns) == 0 || len(e.Samples) == 0 {
+		return nil, fmt.Errorf("name, title, apps, patterns and samples are required")
+	}
+	for i, s := range e.Samples {
+		if s.one() != 1 {
+			return nil, fmt.Errorf("samples[%d]: exactly one of line, none, lines", i)
+		}
+	}
+	return e, nil
+}
+
+func (s *Sample) one() int {
+	n := 0
+	for _, is := range []bool{s.Line != "", s.None != "", len(s.Lines) > 0} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// Modes returns the modes that make a difference, normal first.
+func (e *Entry) Modes() []string {
+	for _, p := range e.Patterns {
+		if p.Mode != "" {
+			return []string{ModeNormal, ModeAggressive}
+		}
+	}
+	return []string{ModeNormal}
+}
+
+var (
+	kinds  = map[string]filter.Kind{"": filter.Failure, "failure": filter.Failure, "success": filter.Success}
+	proofs = map[string]filter.Proof{
+		"handshake": filter.ProofHandshake, "challenge": filter.ProofChallenge, "none": filter.ProofNone,
+	}
+	counts = map[string]filter.Count{
+		"": filter.CountEach, "each": filter.CountEach, "first": filter.CountFirst,
+		"close": filter.CountClose, "none": filter.CountNone, "more": filter.CountMore,
+	}
+	joins      = map[string]filter.Join{"": filter.JoinNone, "pid": filter.JoinPID, "addr": filter.JoinAddr}
+	facilities = map[string]int8{"kern": 0}
+)
+
+// Spec returns the filter in that mode, ready to be compiled.
+func (e *Entry) Spec(mode string) (filter.Spec, error) {
+	fault := func(format string, args ...any) (filter.Spec, error) {
+		return filter.Spec{}, fmt.Errorf("filter %q: "+format, append([]any{e.Name}, args...)...)
+	}
+	if mode != ModeNormal && mode != ModeAggressive {
+		return fault("mode %q must be normal or aggressive", mode)
+	}
+	s := filter.Spec{
+		Name: e.Name, Title: e.Title, Apps: e.Apps,
+		Origin: filter.Origin{UID: e.Origin.UID, User: e.Origin.User},
+	}
+	var ok bool
+	if s.Join, ok = joins[e.Join]; !ok {
+		return fault("join %q must be pid or addr", e.Join)
+	}
+	for _, name := range e.Facility {
+		n, ok := facilities[name]
+		if !ok {
+			return fault("facility %q must be kern", name)
+		}
+		s.Facility = append(s.Facility, n)
+	}
+	for _, p := range e.Patterns {
+		if p.Mode != "" && p.Mode != mode {
+			continue
+		}
+		out := filter.Pattern{Name: p.Name, Text: p.Text, Step: p.Step, Fields: p.Fields.compile()}
+		if out.Kind, ok = kinds[p.Kind]; !ok {
+			return fault("pattern %q: kind %q must be failure or success", p.Name, p.Kind)
+		}
+		if out.Proof, ok = proofs[p.Proof]; !ok {
+			return fault("pattern %q: proof %q must be handshake, challenge or none", p.Name, p.Proof)
+		}
+		if out.Count, ok = counts[p.Count]; !ok {
+			return fault("pattern %q: count %q must be each, first, close, none or more", p.Name, p.Count)
+		}
+		s.Patterns = append(s.Patterns, out)
+	}
+	return s, nil
+}
+
+func (f *Fields) compile() *filter.Fields {
+	if f == nil {
+		return nil
+	}
+	out := &filter.Fields{Format: f.Format, Where: f.Where, Take: map[string]string{}}
+	if out.Format == "" {
+		out.Format = "json"
+	}
+	for name, field := range f.Take {
+		out.Take[name] = field
+	}
+	for name, field := range map[string]string{"addr": f.Addr, "user": f.User, "port": f.Port} {
+		if field != "" {
+			out.Take[name] = field
+		}
+	}
+	return out
+}
