@@ -10,7 +10,7 @@
 // [Loaded.Report].
 //
 // Load reads files and nothing else: it opens no socket, asks no kernel and creates nothing.
-// A file may have 1 MiB, 32 levels and no aliases, so that noise costs bounded time and memory.
+// A file may have 512 KiB, 32 levels, 500 keys a mapping and no aliases, so that noise costs bounded time and memory.
 // A Loaded value is not safe for concurrent use until the last Report; its Config may then be
 // read by any number of goroutines.
 package config

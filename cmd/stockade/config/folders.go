@@ -6,15 +6,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"stockade/receiver"
 )
 
-// Folders are where a daemon keeps its files unless the configuration says otherwise.
+// Folders are where a daemon keeps its files unless the configuration says otherwise. Of a
+// Loaded configuration, those that it does not use are empty.
 type Folders struct {
 	Run     string // sockets: /run/stockade, $XDG_RUNTIME_DIR/stockade, or inside Private
 	State   string // /var/lib/stockade, $XDG_STATE_HOME/stockade, or inside Private
-	Private string // the 0700 folder under the temporary folder that the two need; empty: none
+	Private string // the 0700 folder under the temporary folder that the two need
 }
 
 // folders chooses by uid and environment. It creates nothing.
@@ -35,6 +40,27 @@ func folders(o Options) Folders {
 		f.State, f.Private = filepath.Join(private, "state"), private
 	}
 	return f
+}
+
+// used returns the folders that a configuration puts something in.
+func (f Folders) used(c *Config) Folders {
+	out := Folders{}
+	if within(f.State, c.StateDir) {
+		out.State = f.State
+	}
+	if within(f.Run, c.Control.Socket) ||
+		slices.ContainsFunc(c.Listeners, func(l receiver.ListenerConfig) bool { return within(f.Run, l.Path) }) {
+		out.Run = f.Run
+	}
+	if f.Private != "" && (within(f.Private, out.State) || within(f.Private, out.Run)) {
+		out.Private = f.Private
+	}
+	return out
+}
+
+// within reports whether a path is a folder or lies in it.
+func within(folder, path string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
 }
 
 // check refuses a private folder that someone else made or can enter: under the temporary
@@ -61,22 +87,40 @@ func (f Folders) check(uid int) error {
 	return nil
 }
 
-// Create makes the folders that are missing: Private and State with mode 0700, Run with 0755.
+// Create makes the folders that are used and missing: Private and State with mode 0700, Run
+// with 0755, and their parents with 0755.
 // It fails when the private folder belongs to someone else.
 func (f Folders) Create(uid int) error {
 	if f.Private != "" {
-		if err := os.Mkdir(f.Private, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := makeFolder(f.Private, 0o700); err != nil {
 			return fmt.Errorf("private folder: %w", err)
 		}
 		if err := f.check(uid); err != nil {
 			return err
 		}
 	}
-	if err := os.MkdirAll(f.State, 0o700); err != nil {
+	if err := makeFolder(f.State, 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
-	if err := os.MkdirAll(f.Run, 0o755); err != nil {
+	if err := makeFolder(f.Run, 0o755); err != nil {
 		return fmt.Errorf("runtime folder: %w", err)
 	}
 	return nil
+}
+
+// makeFolder makes a folder of that mode, whatever the umask, unless it exists or has no name.
+func makeFolder(path string, mode fs.FileMode) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	switch err := os.Mkdir(path, mode); {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Chmod(path, mode)
 }

@@ -48,7 +48,7 @@ func (o Options) env(name string) string {
 type Loaded struct {
 	Config  *Config
 	Origins *Origins
-	Folders Folders  // where the built-in defaults put state and sockets
+	Folders Folders  // of the built-in defaults that are used, for Create
 	Files   []string // that were read, in the order of the merge; empty: the built-in default
 
 	overrides []Override
@@ -79,7 +79,10 @@ func Load(o Options) (*Loaded, error) {
 	l.decode(l.Config, tree)
 	l.Origins = &Origins{tree}
 	l.overrides = m.overrides
-	l.checkFolders(o)
+	l.Folders = l.Folders.used(l.Config)
+	if err := l.Folders.check(o.UID); err != nil {
+		l.problems.fault(position{file: defaultFile}, "", "%v", err)
+	}
 	return l, l.Err()
 }
 
@@ -123,17 +126,6 @@ func (l *Loaded) readFiles(o Options) []*node {
 		}
 	}
 	return trees
-}
-
-// checkFolders reports a private folder that cannot be trusted, when it would be used.
-func (l *Loaded) checkFolders(o Options) {
-	private := l.Folders.Private
-	if private == "" || !(strings.HasPrefix(l.Config.StateDir, private) || strings.HasPrefix(l.Config.Control.Socket, private)) {
-		return
-	}
-	if err := l.Folders.check(o.UID); err != nil {
-		l.problems.fault(position{file: defaultFile}, "", "%v", err)
-	}
 }
 
 // Overrides returns what a stronger file or a variable replaced, in the order of the merge.

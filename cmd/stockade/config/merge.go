@@ -1,11 +1,18 @@
 package config
 
+import "fmt"
+
 // Override is one value that a stronger layer replaced.
 type Override struct {
 	Path     string // in the merged configuration, such as jails[0].maxretry
 	Old, New string // the values as written; a list by its size
 	OldAt    string // file:line:column, $NAME or "built-in default"
 	NewAt    string
+}
+
+// String returns the override as one line for the log.
+func (o Override) String() string {
+	return fmt.Sprintf("%s: %s (%s) replaces %s (%s)", o.Path, clip(o.New), o.NewAt, clip(o.Old), o.OldAt)
 }
 
 // merger lays trees over each other, weakest first.

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	maxFileBytes = 1 << 20
-	maxDepth     = 32 // levels of lists and mappings in each other
+	maxFileBytes = 512 << 10
+	maxTokens    = 100_000 // words and signs of one file
+	maxKeys      = 500     // of one mapping: the parser's time is quadratic in them
+	maxDepth     = 32      // levels of lists and mappings in each other
 )
 
 // parser turns the text of one file into a tree.
@@ -58,29 +60,6 @@ func parse(file string, text []byte, problems *problems) (tree *node, ok bool) {
 		return nil, false
 	}
 	return p.documents(f)
-}
-
-// bounded refuses what would make the recursive parser deep, before it runs.
-func (p *fileParser) bounded(tokens token.Tokens) bool {
-	flow, dashes, line := 0, 0, 0
-	for _, t := range tokens {
-		if t.Position.Line != line {
-			line, dashes = t.Position.Line, 0
-		}
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			flow++
-		case token.SequenceEndType, token.MappingEndType:
-			flow = max(flow-1, 0)
-		case token.SequenceEntryType, token.MappingKeyType:
-			dashes++
-		}
-		if flow > maxDepth || dashes > maxDepth || t.Position.Column > maxFileBytes {
-			p.problems.fault(p.at(t), "", "more than %d levels of lists and mappings", maxDepth)
-			return false
-		}
-	}
-	return true
 }
 
 func (p *fileParser) syntax(err error) {
