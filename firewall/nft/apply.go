@@ -1,0 +1,335 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stockade/firewall"
+)
+
+// errReadBack is the Err of a change that the kernel took and does not have.
+var errReadBack = errors.New("the kernel does not have the element as asked")
+
+const (
+	// retries is how often a transaction is sent that the kernel could not work on just then.
+	retries = 5
+	// retryAfter is the pause before the first retry; it doubles.
+	retryAfter = 2 * time.Millisecond
+	// maxFamilies bounds the scopes and verdicts in use at once: each puts rules before every packet.
+	maxFamilies = 128
+	// entrySize is the most an entry takes in a message beside its comment, in bytes.
+	entrySize = 80
+)
+
+// op is one element of one set to set or remove.
+type op struct {
+	set       setID
+	key       netip.Addr
+	end       time.Time
+	comment   string
+	remove    bool
+	fresh     bool // known to be absent: it is only added
+	change    int  // index of the change it is part of
+	remaining time.Duration
+}
+
+// Apply makes the changes in transactions of some thousand elements and reads each back.
+func (e *Enforcer) Apply(ctx context.Context, changes []firewall.Change) ([]firewall.Result, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	results := make([]firewall.Result, len(changes))
+	for i, c := range changes {
+		results[i].Change = c
+	}
+	if e.closed {
+		return results, errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return results, err
+	}
+	ops, nets, later := e.plan(changes, results)
+	err := e.ensureFamilies(changes, results, ops, nets)
+	if err == nil {
+		ops, nets = e.known(changes, results, ops, nets)
+		err = e.run(ctx, ops, results)
+	}
+	if err == nil && len(nets) > 0 {
+		err = e.changeNets(changes, nets, results)
+	}
+	for i, j := range later {
+		results[i].Enforced, results[i].Err = results[j].Enforced, results[j].Err
+	}
+	return results, err
+}
+
+// plan turns the changes into operations on sets of single keys and, by their indexes, changes of
+// prefixes. later maps changes to those that supersede them.
+func (e *Enforcer) plan(changes []firewall.Change, results []firewall.Result) (ops []op, nets []int, later map[int]int) {
+	type key struct {
+		prefix netip.Prefix
+		scope  firewall.Scope
+	}
+	now := e.now()
+	last := make(map[key]int, len(changes))
+	for i, c := range changes {
+		last[key{c.Prefix, c.Scope}] = i
+	}
+	ops = make([]op, 0, len(changes))
+	for i, c := range changes {
+		if j := last[key{c.Prefix, c.Scope}]; j != i {
+			if later == nil {
+				later = make(map[int]int)
+			}
+			later[i] = j
+			continue
+		}
+		if err := firewall.CheckElement(c.Element); err != nil {
+			results[i].Err = err
+			continue
+		}
+		remove := gone(c, now)
+		if !remove && firewall.Protects(e.never, c.Prefix) {
+			results[i].Err = fmt.Errorf("prefix %s: %w", c.Prefix, firewall.ErrProtected)
+			continue
+		}
+		k := kindOf(c.Prefix, e.config.IPv6Prefix)
+		if k.interval() {
+			nets = append(nets, i)
+			continue
+		}
+		for _, v := range verdicts {
+			o := op{set: setID{k, family{c.Scope, v}}, key: c.Prefix.Addr(), remove: remove || v != c.Verdict, change: i}
+			if !o.remove {
+				o.end, o.comment = c.End, cut(c.Comment)
+			}
+			ops = append(ops, o)
+		}
+		results[i].Enforced = true // until an operation says otherwise
+	}
+	return ops, nets, later
+}
+
+// ensureFamilies makes the sets that the changes need and that do not exist.
+func (e *Enforcer) ensureFamilies(changes []firewall.Change, results []firewall.Result, ops []op, nets []int) error {
+	var added []family
+	need := func(f family, change int) {
+		switch {
+		case e.families[f]:
+		case len(e.families) >= maxFamilies:
+			results[change].Enforced = false
+			results[change].Err = fmt.Errorf("scope %q: %w: at most %d scopes at once", f.scope, firewall.ErrFull, maxFamilies)
+		default:
+			e.families[f] = true
+			added = append(added, f)
+		}
+	}
+	now := e.now()
+	for _, o := range ops {
+		if !o.remove {
+			need(o.set.family, o.change)
+		}
+	}
+	for _, i := range nets {
+		if c := changes[i]; !gone(c, now) {
+			need(family{c.Scope, c.Verdict}, i)
+		}
+	}
+	if len(added) == 0 {
+		return nil
+	}
+	err := e.withRepair(e.structure)
+	if err != nil {
+		for _, f := range added {
+			delete(e.families, f)
+		}
+		for i := range results {
+			results[i].Enforced = false
+		}
+	}
+	return err
+}
+
+// known leaves out operations on sets that do not exist: there is nothing to remove.
+func (e *Enforcer) known(changes []firewall.Change, results []firewall.Result, ops []op, nets []int) ([]op, []int) {
+	out := ops[:0]
+	for _, o := range ops {
+		if e.families[o.set.family] {
+			out = append(out, o)
+		}
+	}
+	some := nets[:0]
+	for _, i := range nets {
+		c := changes[i]
+		switch {
+		case results[i].Err != nil:
+		case !e.families[family{c.Scope, firewall.Drop}] && !e.families[family{c.Scope, firewall.Reject}]:
+			results[i].Enforced = true
+		default:
+			some = append(some, i)
+		}
+	}
+	return out, some
+}
+
+// run carries the operations out in transactions.
+func (e *Enforcer) run(ctx context.Context, ops []op, results []firewall.Result) error {
+	limit := e.writer.sendLimit() * 9 / 10
+	full := make(map[setID]bool)
+	for len(ops) > 0 {
+		err := ctx.Err()
+		n, size := 0, 0
+		for n < len(ops) && n < maxBatch && size < limit-maxList {
+			size += 3 * (entrySize + len(ops[n].comment))
+			n++
+		}
+		if err == nil {
+			err = e.transact(ops[:n], results, full)
+		}
+		if err != nil {
+			for _, o := range ops {
+				results[o.change].Enforced = false
+				results[o.change].Err = cmpErr(results[o.change].Err, err)
+			}
+			return err
+		}
+		ops = ops[n:]
+	}
+	return nil
+}
+
+// maxBatch is the most operations in one transaction: others' changes wait meanwhile.
+const maxBatch = 8192
+
+// transact carries out some operations in one transaction and reads them back. What the kernel refuses as a whole is halved until
+// the operations to blame are alone. The error says that the kernel could not be reached.
+func (e *Enforcer) transact(ops []op, results []firewall.Result, full map[setID]bool) error {
+	err := e.write(ops)
+	switch {
+	case err == nil || errors.Is(err, errUnknown):
+		return e.readBack(ops, results)
+	case errors.Is(err, firewall.ErrCapability):
+		return err
+	case len(ops) == 1:
+		if errors.Is(err, unix.ENFILE) {
+			err = firewall.ErrFull
+			full[ops[0].set] = true
+		}
+		e.fail(ops[0], results, fmt.Errorf("set %s: %w", ops[0].set.name(), err))
+		return nil
+	}
+	for _, half := range [][]op{ops[:len(ops)/2], ops[len(ops)/2:]} {
+		if o := half[0]; full[o.set] && len(half) > 1 {
+			// Every further element would be tried alone: leave out what has no room.
+			kept := make([]op, 0, len(half))
+			for _, o := range half {
+				if full[o.set] && !o.remove {
+					e.fail(o, results, fmt.Errorf("set %s: %w", o.set.name(), firewall.ErrFull))
+				} else {
+					kept = append(kept, o)
+				}
+			}
+			half = kept
+		}
+		if len(half) == 0 {
+			continue
+		}
+		if err := e.transact(half, results, full); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Enforcer) fail(o op, results []firewall.Result, err error) {
+	r := &results[o.change]
+	r.Enforced = false
+	r.Err = cmpErr(r.Err, err)
+}
+
+// write sends one transaction, again when the kernel was busy or the table had to be repaired.
+func (e *Enforcer) write(ops []op) error {
+	pause := retryAfter
+	var err error
+	for range retries {
+		e.encode(ops)
+		err = e.sent(e.writer.commit())
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.EBUSY),
+			errors.Is(err, unix.ENOMEM), errors.Is(err, unix.ERESTART):
+			time.Sleep(pause)
+			pause *= 2
+		case errors.Is(err, unix.ENOENT):
+			if err := e.repair(); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+	return err
+}
+
+// encode writes the transaction of the operations. An element is added, deleted and added: the
+// first makes the second succeed, and the second makes the third set a new end, whatever the kernel's age.
+func (e *Enforcer) encode(ops []op) {
+	l := e.writer
+	l.batch()
+	now := e.now()
+	for i := range ops {
+		if o := &ops[i]; !o.end.IsZero() {
+			o.remaining = max(o.end.Sub(now), firewall.MinRemaining)
+		}
+	}
+	bySet := make(map[setID][]op, 2)
+	var order []setID
+	for _, o := range ops {
+		if bySet[o.set] == nil {
+			order = append(order, o.set)
+		}
+		bySet[o.set] = append(bySet[o.set], o)
+	}
+	for _, set := range order {
+		var old, add []op
+		for _, o := range bySet[set] {
+			if !o.fresh {
+				old = append(old, o)
+			}
+			if !o.remove {
+				add = append(add, o)
+			}
+		}
+		list := func(typ, flags uint16, ops []op) {
+			elementList(&l.enc, typ, flags|unix.NLM_F_ACK, e.config.Table, set.name(), len(ops), func(enc *encoder, i int) {
+				appendEntry(enc, ops[i].key, false, ops[i].remaining, ops[i].comment)
+			})
+		}
+		list(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, old)
+		list(unix.NFT_MSG_DELSETELEM, 0, old)
+		list(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, add)
+	}
+}
+
+// readBack asks for each operation's key and says in results where the kernel differs.
+func (e *Enforcer) readBack(ops []op, results []firewall.Result) error {
+	queries := make([]query, len(ops))
+	for i, o := range ops {
+		queries[i] = query{set: o.set.name(), key: o.key}
+	}
+	if err := get(e.reader, e.config.Table, queries); err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	now := e.now()
+	for i, q := range queries {
+		o := ops[i]
+		asked := q.found != o.remove && (o.remove || ends(q.entry, o.end, now))
+		if q.err != nil || !asked {
+			e.fail(o, results, fmt.Errorf("set %s: %w", q.set, cmpErr(q.err, errReadBack)))
+		}
+	}
+	return nil
+}

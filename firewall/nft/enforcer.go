@@ -1,0 +1,172 @@
+package nft
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+
+	"stockade/firewall"
+)
+
+// ErrOwned says that another running process owns the table.
+var ErrOwned = errors.New("the table has another owner")
+
+// errClosed is the error of every call after Close.
+var errClosed = errors.New("nftables: closed")
+
+// Options says how Open works.
+type Options struct {
+	// Config is the checked configuration.
+	Config firewall.Config
+	// Log gets what an operator must know. nil: nothing is logged.
+	Log *slog.Logger
+	// NetNS is a descriptor of the network namespace to work in, 0 for the process's own. It must
+	// stay open as long as the Enforcer.
+	NetNS int
+	// SetSize bounds each set of elements; 0 bounds none. What is over it gets firewall.ErrFull.
+	SetSize uint32
+}
+
+// Enforcer is the firewall.Enforcer for nftables. All its methods may be called concurrently; they take turns.
+type Enforcer struct {
+	config  firewall.Config
+	log     *slog.Logger
+	netns   int
+	setSize uint32
+	table   *nftables.Table
+
+	mu       sync.Mutex
+	closed   bool
+	lib      *nftables.Conn // writes through the socket of writer
+	writer   *link
+	reader   *link
+	port     uint32 // of the writer's socket
+	owned    bool   // the table belongs to the writer's socket
+	families map[family]bool
+	nets     map[setID]*netSet
+	never    []netip.Prefix
+	now      func() time.Time
+	sent     func(error) error // what commit answered, as a test wants it heard
+}
+
+// Open makes the table, or takes over the one that is there with the elements it holds, and
+// brings chains and rules up to date in one transaction. The error is firewall.ErrCapability
+// without CAP_NET_ADMIN in the namespace, ErrOwned when another process has the table.
+func Open(o Options) (*Enforcer, error) {
+	e := &Enforcer{
+		config: o.Config, log: o.Log, netns: o.NetNS, setSize: o.SetSize,
+		table:    &nftables.Table{Family: nftables.TableFamilyINet, Name: o.Config.Table},
+		families: map[family]bool{base: true}, nets: make(map[setID]*netSet),
+		now: time.Now, sent: func(err error) error { return err },
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	e.log = e.log.With("component", "nft")
+	if err := e.dial(); err != nil {
+		return nil, err
+	}
+	if err := e.takeOver(); err != nil {
+		_ = e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// Available says why nftables cannot be used by this process, as an error that is
+// firewall.ErrCapability where it is not permitted.
+func Available() error {
+	l, err := dial(0)
+	if err != nil {
+		return permission(err)
+	}
+	defer func() { _ = l.close() }()
+	_, err = generation(l)
+	return err
+}
+
+func (e *Enforcer) dial() error {
+	var err error
+	if e.reader, err = dial(e.netns); err != nil {
+		return permission(err)
+	}
+	capture := func(c *netlink.Conn) error {
+		if e.writer, err = newLink(c); err == nil {
+			e.port, err = e.writer.port()
+		}
+		return err
+	}
+	e.lib, err = nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(e.netns), nftables.WithSockOptions(capture))
+	if err != nil {
+		_ = e.reader.close()
+		return permission(fmt.Errorf("open a netlink socket: %w", err))
+	}
+	return nil
+}
+
+// takeOver makes the table what it must be, keeping what is in it.
+func (e *Enforcer) takeOver() error {
+	if _, err := generation(e.reader); err != nil {
+		return err
+	}
+	if err := e.ensureTable(); err != nil {
+		return err
+	}
+	have, err := listSets(e.reader, e.config.Table)
+	if err != nil {
+		return fmt.Errorf("list the sets of table inet %s: %w", e.config.Table, err)
+	}
+	for _, f := range have {
+		if id, ok := parseSet(f.name, f.comment); ok {
+			e.families[id.family] = true
+		}
+	}
+	if err := e.structure(); err != nil {
+		return err
+	}
+	if err := e.adoptNets(); err != nil {
+		return err
+	}
+	return e.adoptNever()
+}
+
+// Name is "nftables".
+func (e *Enforcer) Name() string { return firewall.BackendNFTables }
+
+// Owned says whether the kernel refuses changes of the table by others while the Enforcer is open.
+func (e *Enforcer) Owned() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.owned
+}
+
+// Close closes the sockets. What is enforced stays. It may be called again.
+func (e *Enforcer) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	return errors.Join(e.lib.CloseLasting(), e.reader.close())
+}
+
+// familyList is the families in the order of their rules: everything first, then by name.
+func (e *Enforcer) familyList() []family {
+	out := make([]family, 0, len(e.families))
+	for f := range e.families {
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b family) int {
+		return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.verdict, b.verdict))
+	})
+	return out
+}
