@@ -141,12 +141,11 @@ func (b *backtracker) same(text []byte, pos, group int, fold bool) (int, bool) {
 		return 0, false
 	}
 	w := to - from
-	newline := to > len(text) // the group took the newline behind the subject
-	if newline {
-		return w, w == 0 || from == pos
+	if w == 0 {
+		return 0, true
 	}
-	if pos+w > len(text) {
-		return 0, false
+	if to > len(text) || pos+w > len(text) {
+		return 0, false // the newline behind the subject stands there once
 	}
 	a, c := text[from:to], text[pos:pos+w]
 	if !fold {

@@ -65,6 +65,7 @@ type builder struct {
 	pattern string
 	prog    *program
 	setIDs  map[string]uint32
+	behinds map[*node]uint32
 	condBit map[int]uint32 // group that a conditional asks for: its bit
 }
 
@@ -74,6 +75,7 @@ func build(pattern string, n *node, groups int) *program {
 		pattern: pattern,
 		prog:    &program{insts: []inst{{op: opFail}}, slots: 2 * (groups + 1)},
 		setIDs:  map[string]uint32{},
+		behinds: map[*node]uint32{},
 		condBit: map[int]uint32{},
 	}
 	b.check(n, groups)
@@ -188,8 +190,13 @@ func (b *builder) emit(n *node, next uint32) uint32 {
 		sub := b.emit(n.subs[0], b.add(n, inst{op: opAccept}))
 		return b.add(n, inst{op: opLook, negative: n.negative, captures: captures && !n.negative, arg: sub, out: next})
 	case kBehind:
-		b.prog.behinds = append(b.prog.behinds, behind{n.behind, n.negative})
-		return b.add(n, inst{op: opBehind, arg: uint32(len(b.prog.behinds) - 1), out: next})
+		id, ok := b.behinds[n]
+		if !ok {
+			id = uint32(len(b.prog.behinds))
+			b.behinds[n] = id
+			b.prog.behinds = append(b.prog.behinds, behind{n.behind, n.negative})
+		}
+		return b.add(n, inst{op: opBehind, arg: id, out: next})
 	case kBackref:
 		return b.add(n, inst{op: opBackref, arg: uint32(n.group), fold: n.fold, out: next})
 	case kCond:
