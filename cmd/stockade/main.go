@@ -150,7 +150,9 @@ func (a *app) complain(err error) {
 		}
 	}
 	for line := range strings.Lines(err.Error()) {
-		a.errorLine("stockade: " + strings.TrimSuffix(line, "\n"))
+		if line = strings.TrimSpace(line); line != "" {
+			a.errorLine("stockade: " + line)
+		}
 	}
 	var usage *usageError
 	switch {

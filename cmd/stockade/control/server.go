@@ -91,7 +91,9 @@ func (s *Server) Run(ctx context.Context) error {
 			s.stop()
 			err = s.http.Close()
 		}
-		<-served
+		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+			err = errors.Join(err, end)
+		}
 	}
 	return errors.Join(err, s.Close())
 }

@@ -2,8 +2,8 @@ package control
 
 import "context"
 
-// Statuser tells how the daemon is. State and Version are filled in by the server.
-type Statuser interface {
+// StatusReporter tells how the daemon is. State and Version are filled in by the server.
+type StatusReporter interface {
 	Status(ctx context.Context) (Status, error)
 }
 
@@ -60,7 +60,7 @@ type Meter interface {
 // Services are what the server needs of the daemon. All fields must be set; their methods are
 // called concurrently, with a context that ends when the client leaves or the server stops.
 type Services struct {
-	Status     Statuser
+	Status     StatusReporter
 	JailReport JailReporter
 	Jails      JailLister
 	Sources    SourceLister
@@ -74,7 +74,7 @@ type Services struct {
 
 // Daemon is one value that implements every service.
 type Daemon interface {
-	Statuser
+	StatusReporter
 	JailReporter
 	JailLister
 	SourceLister

@@ -67,7 +67,7 @@ func (f *Fake) Changes() int {
 	return f.changes
 }
 
-// Status implements control.Statuser.
+// Status implements control.StatusReporter.
 func (f *Fake) Status(ctx context.Context) (control.Status, error) {
 	f.mu.Lock()
 	hang := f.hang
