@@ -70,6 +70,9 @@ type Sample struct {
 	Addr     string   `yaml:"addr"`
 	User     string   `yaml:"user"`
 	Attempts int      `yaml:"attempts"`
+	// Escape says how the daemon writes what a client controls: json, quote (backslash before a
+	// quote or backslash), hex (\xHH), word (no white space), hostname. Empty: as it comes.
+	Escape string `yaml:"escape"`
 }
 
 func parse(name string, data []byte) (*Entry, error) {

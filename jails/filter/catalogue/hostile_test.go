@@ -1,0 +1,194 @@
+package catalogue
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"stockade/jails/filter"
+)
+
+var long = flag.Bool("long", false, "long forms: 1,000,000 hostile fields a filter")
+
+// evil are the addresses that hostile fields accuse. No sample uses them.
+var evil = []string{"198.51.100.66", "2001:db8:666::66", "::ffff:198.51.100.66", "[2001:db8:666::66]", "198.51.100.66:22"}
+
+var evilAddrs = []netip.Addr{netip.MustParseAddr("198.51.100.66"), netip.MustParseAddr("2001:db8:666::66")}
+
+// scraps are what attackers are known to put into names, requests and greetings.
+var scraps = []string{
+	" from %s port 22 ssh2", "root from %s", " [%s]", "(%s)", "<%s>", "'%s'", `"%s"`, " rhost=%s ", ", client: %s, server: x", " rip=%s,",
+	"%s - - [01/Jan/2026:00:00:00 +0000] \"GET / HTTP/1.1\" 401 0", "' failed for '%s:5060' - Wrong password", " IP: %s", "user=x ip=%s",
+	"\n%s", "\r\n%s\r\n", "\x00%s", "\t%s\t", " %s ", "%s", "@%s", "%s.", ".%s", "%s,%s", " SRC=%s DST=%s ", "host=%s", "%%s%s", "%s/32",
+	`","remote_ip":"%s","x":"`, `\",\"remote_ip\":\"%s`, `\`, `\\`, `"`, `'`, `]`, `)`, `: `, `, `, ` `, ``, "\xff\xfe", "é", "» «", "%n", "$(x)",
+	"%s: ", "]: Failed password for root from %s port 1 ssh2", "message repeated 2 times: [ %s]", "-%s-", "ip-198-51-100-66.example", "%s.example.net",
+}
+
+var addrLike = regexp.MustCompile(`(?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]+`)
+
+// hostile makes field values out of scraps and out of the filter's own sample lines, in which
+// every address is replaced by one that did nothing.
+type hostile struct {
+	rnd   *rand.Rand
+	lines []string
+}
+
+func newHostile(e *Entry) *hostile {
+	h := &hostile{rnd: rand.New(rand.NewPCG(1, 2))}
+	for _, s := range e.Samples {
+		for _, l := range append([]string{s.Line}, s.Lines...) {
+			if l != "" {
+				h.lines = append(h.lines, Plain(l))
+			}
+		}
+	}
+	return h
+}
+
+func (h *hostile) evil() string { return evil[h.rnd.IntN(len(evil))] }
+
+func (h *hostile) piece() string {
+	switch h.rnd.IntN(4) {
+	case 0, 1:
+		s := scraps[h.rnd.IntN(len(scraps))]
+		return strings.ReplaceAll(s, "%s", h.evil())
+	default:
+		l := addrLike.ReplaceAllString(h.lines[h.rnd.IntN(len(h.lines))], h.evil())
+		lo := h.rnd.IntN(len(l) + 1)
+		if h.rnd.IntN(2) == 0 {
+			lo = 0
+		}
+		hi := lo + h.rnd.IntN(len(l)-lo+1)
+		if h.rnd.IntN(2) == 0 {
+			hi = len(l)
+		}
+		return l[lo:hi]
+	}
+}
+
+func (h *hostile) field() string {
+	var b strings.Builder
+	for range 1 + h.rnd.IntN(4) {
+		b.WriteString(h.piece())
+	}
+	return b.String()
+}
+
+// fill replaces each marked part of a sample by a hostile value, as the daemon would write it.
+func (h *hostile) fill(line, escape string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(line, openMark)
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		_, line, _ = strings.Cut(rest, closeMark)
+		b.WriteString(escapeAs(escape, h.field()))
+	}
+}
+
+// escapeAs writes a value as daemons with that habit do.
+func escapeAs(how, s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case how == "":
+			if c == '\n' || c == 0 {
+				c = ' ' // no line holds these
+			}
+			b.WriteByte(c)
+		case how == "word" && (c <= ' ' || c == 0x7f):
+			b.WriteByte('_')
+		case how == "hostname" && !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789.-_", rune(c)):
+			b.WriteByte('-')
+		case how == "json" && c == '"', (how == "json" || how == "quote") && c == '\\', how == "quote" && c == '"':
+			b.WriteString(`\` + string(rune(c)))
+		case how == "json" && c < ' ':
+			fmt.Fprintf(&b, `\u%04x`, c)
+		case how == "quote" && c < ' ':
+			fmt.Fprintf(&b, `\x%02x`, c)
+		case how == "hex" && (c < ' ' || c == '"' || c == '\\' || c >= 0x7f):
+			fmt.Fprintf(&b, `\x%02X`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// TestHostileFields puts hostile text into every marked field: the one accused must be the true
+// peer or nobody.
+func TestHostileFields(t *testing.T) {
+	n := 100_000
+	switch {
+	case *long:
+		n = 1_000_000
+	case testing.Short() || raceEnabled:
+		n = 2_000
+	}
+	entries, err := Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Run(e.Name, func(t *testing.T) { testHostile(t, e, n) })
+	}
+}
+
+func testHostile(t *testing.T, e *Entry, n int) {
+	var samples []*Sample
+	for i := range e.Samples {
+		if strings.Contains(e.Samples[i].Line, openMark) {
+			samples = append(samples, &e.Samples[i])
+		}
+	}
+	if len(samples) == 0 {
+		t.Fatal("no sample with marked fields")
+	}
+	h := newHostile(e)
+	for _, mode := range e.Modes() {
+		spec, err := e.Spec(mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := filter.Compile(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := filter.NewSet([]*filter.Filter{f}, nil)
+		m, route := set.NewMatcher(), set.All()
+		hit := 0
+		for i := range n / len(e.Modes()) {
+			s := samples[i%len(samples)]
+			text := h.fill(s.Line, s.Escape)
+			// Every line is a connection of its own.
+			line := filter.Line{
+				App: []byte("x"), Host: []byte("h"), PID: fmt.Appendf(nil, "%d", i), Text: []byte(text),
+				Time: time.Unix(int64(1_700_000_000+i), 0), Facility: e.facility(), Source: "s",
+			}
+			for _, got := range m.Match(&line, route) {
+				hit++
+				if want := netip.MustParseAddr(s.Addr); got.Addr != want.Unmap() {
+					t.Fatalf("mode %s: pattern %q accuses %v, the true peer is %v:\n%q", mode,
+						f.Patterns()[got.Pattern].Name, got.Addr, want, text)
+				}
+			}
+			for _, a := range evilAddrs {
+				if s.Addr == a.String() {
+					t.Fatalf("sample uses %v", a)
+				}
+			}
+		}
+		if hit == 0 {
+			t.Errorf("mode %s: no hostile line was recognised at all", mode)
+		}
+		t.Logf("mode %s: %d of %d lines name the true peer, the others nobody", mode, hit, n/len(e.Modes()))
+	}
+}
