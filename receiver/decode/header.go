@@ -7,8 +7,8 @@ const (
 	maxHost = 255 // RFC 5424 section 6
 	maxTag  = 255 // senders do not keep to the 32 of RFC 3164
 
-	maxTag3164 = 32 // RFC 3164 section 4.1.3
-	maxPID  = 128 // RFC 5424 section 6
+	maxTag3164 = 32  // RFC 3164 section 4.1.3
+	maxPID     = 128 // RFC 5424 section 6
 )
 
 // header reads "[ HOST] [TAG[PID]:] TEXT" from behind the stamp.

@@ -50,6 +50,7 @@ type Reader struct {
 
 	skip     int  // octet mode: bytes of a truncated frame still to be discarded
 	skipLine bool // LF mode: the rest of a truncated line is being discarded
+	begun    bool // the first octet was seen
 	first    bool // no frame was delivered yet
 	filled   bool // the last read filled the buffer: more is likely waiting
 
@@ -129,7 +130,8 @@ func (r *Reader) Mode() Mode { return r.mode }
 
 // cut takes the next complete frame out of the buffer. It may set r.err.
 func (r *Reader) cut() (Frame, bool) {
-	if r.first && r.end > r.start {
+	if !r.begun && r.end > r.start {
+		r.begun = true
 		if r.buf[r.start] == tlsHandshake {
 			r.fail("the stream begins like a TLS handshake, but this listener expects plain syslog")
 			return Frame{}, false
