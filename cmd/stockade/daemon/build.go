@@ -1,0 +1,167 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"stockade/cmd/stockade/config"
+	"stockade/jails"
+	"stockade/jails/filter"
+	"stockade/jails/filter/catalogue"
+	"stockade/pipeline"
+	"stockade/receiver"
+)
+
+// built is everything that a configuration makes that neither opens a socket nor asks the kernel.
+type built struct {
+	loaded  *config.Loaded
+	all     []*jails.Jail // in the order of the configuration, disabled ones too
+	bound   []pipeline.Bound
+	sources *receiver.Sources
+	never   []pipeline.Protected
+	peers   []pipeline.Protected
+}
+
+// load reads a configuration and builds what can be built of it. The problems have every fault of
+// every file; the error is a *config.Errors when one of them is an error. prev may be nil.
+func load(o config.Options, override func(*config.Config), prev *receiver.Sources) (*built, error) {
+	l, _ := config.Load(o) // Err is asked below, when all faults are known
+	if override != nil {
+		override(l.Config)
+	}
+	l.Check()
+	b := &built{loaded: l}
+	b.buildJails()
+	b.buildNever()
+	if err := l.Err(); err != nil {
+		return b, err
+	}
+	var err error
+	if b.sources, err = receiver.NewSources(l.Config.Sources, prev); err != nil {
+		return b, err
+	}
+	b.buildPeers()
+	return b, nil
+}
+
+// Check reads the files and returns all problems of a configuration, as serve would find them. It
+// opens no socket and asks no kernel.
+func Check(o CheckOptions) []config.Problem {
+	opts := config.ProcessOptions(o.Config)
+	opts.StrictEnv = true
+	b, _ := load(opts, nil, nil) // the error is among the problems
+	return b.loaded.Problems()
+}
+
+// CheckOptions say what to check.
+type CheckOptions struct {
+	Config string // the file; empty: the one serve would read
+}
+
+func (b *built) buildJails() {
+	cfg := b.loaded.Config
+	for i, c := range cfg.Jails {
+		f := b.compile(i, c)
+		j, err := jails.New(cfg.Defaults, c, os.ReadFile)
+		if err != nil {
+			continue // Check reported it, with its place
+		}
+		b.all = append(b.all, j)
+		if j.Enabled && f != nil {
+			b.bound = append(b.bound, pipeline.Bound{Jail: j, Filter: f})
+		}
+	}
+}
+
+// compile returns the filter of a jail, or nil when it is at fault, which it reports.
+func (b *built) compile(i int, c jails.Config) *filter.Filter {
+	path := fmt.Sprintf("jails[%d].filter", i)
+	spec, err := Spec(c)
+	if err != nil {
+		b.loaded.Report(path, config.SeverityError, err.Error())
+		return nil
+	}
+	f, err := filter.Compile(spec)
+	if err != nil {
+		b.reportFilter(path, err)
+		return nil
+	}
+	return f
+}
+
+// reportFilter puts each fault of a filter at the pattern it is in.
+func (b *built) reportFilter(path string, err error) {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			b.reportFilter(path, e)
+		}
+		return
+	}
+	var at *filter.Error
+	if errors.As(err, &at) && at.List != "" && at.Index >= 0 {
+		path = fmt.Sprintf("%s.%s[%d]", path, at.List, at.Index)
+	}
+	b.loaded.Report(path, config.SeverityError, err.Error())
+}
+
+// Spec finds the filter that a jail names, or makes one of the patterns that it holds.
+func Spec(c jails.Config) (filter.Spec, error) {
+	if c.Filter.Name == "" {
+		return filter.Spec{
+			Name:        c.Name,
+			FailRegex:   c.Filter.FailRegex,
+			IgnoreRegex: c.Filter.IgnoreRegex,
+			PrefRegex:   c.Filter.PrefRegex,
+			MaxLines:    c.Filter.MaxLines,
+		}, nil
+	}
+	if strings.HasPrefix(c.Filter.Name, "fail2ban:") {
+		return filter.Spec{}, fmt.Errorf("filter %q: fail2ban's filter files cannot be read yet; write the failregex inline", c.Filter.Name)
+	}
+	return catalogue.Get(c.Filter.Name, nil)
+}
+
+func (b *built) buildNever() {
+	list := func(key string, entries []string) {
+		for _, p := range jails.ParseAddrList(entries, os.ReadFile, func(i int, message string) {
+			b.loaded.Report(fmt.Sprintf("%s[%d]", key, i), config.SeverityError, message)
+		}) {
+			b.never = append(b.never, pipeline.Protected{Prefix: p, Why: key})
+		}
+	}
+	list("proxies", b.loaded.Config.Proxies)
+	list("never_ban", b.loaded.Config.NeverBan)
+}
+
+// buildPeers protects the single addresses that sources are known by, never their whole prefixes.
+func (b *built) buildPeers() {
+	for _, s := range b.sources.All() {
+		for _, text := range s.Addresses {
+			p, err := jails.ParsePrefix(text)
+			if err == nil && p.IsSingleIP() {
+				b.peers = append(b.peers, pipeline.Protected{Prefix: p, Why: "address of source " + s.Name})
+			}
+		}
+	}
+}
+
+// live turns what the kernel knows of this host's addresses into protected prefixes.
+func live(own []netip.Prefix, gateways []netip.Addr, lan []netip.Prefix) []pipeline.Protected {
+	var list []pipeline.Protected
+	for _, p := range lan {
+		list = append(list, pipeline.Protected{Prefix: p.Masked(), Why: "local network (protect_lan)"})
+	}
+	for _, p := range own {
+		a := p.Addr().Unmap()
+		list = append(list, pipeline.Protected{Prefix: netip.PrefixFrom(a, a.BitLen()), Why: "own address"})
+	}
+	for _, g := range gateways {
+		g = g.Unmap().WithZone("")
+		list = append(list, pipeline.Protected{Prefix: netip.PrefixFrom(g, g.BitLen()), Why: "default gateway"})
+	}
+	return list
+}

@@ -1,0 +1,161 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"stockade/cmd/stockade/config"
+	"stockade/cmd/stockade/control"
+	"stockade/firewall"
+	"stockade/firewall/nft"
+	"stockade/jails/state"
+	"stockade/pipeline"
+	"stockade/receiver"
+)
+
+// Options say what to serve.
+type Options struct {
+	Config  string // the file; empty: the default one, or the built-in default
+	Observe bool   // record bans, enforce none
+	Stderr  io.Writer
+}
+
+// Run serves until ctx is done. The error is a *config.Errors for a bad configuration, and wraps
+// syscall.EADDRINUSE for an address in use and firewall.ErrCapability for a backend that may not
+// be used.
+func Run(ctx context.Context, o Options) error {
+	d := &daemon{options: o, started: time.Now()}
+	opts := config.ProcessOptions(o.Config)
+	opts.StrictEnv = true
+	b, err := load(opts, d.override, nil)
+	if err != nil {
+		return err
+	}
+	d.log = newLogger(o.Stderr, b.loaded.Config.Log)
+	d.sayConfig(b.loaded)
+	if err := b.loaded.Folders.Create(opts.UID); err != nil {
+		return err
+	}
+	if err := d.build(b); err != nil {
+		return err
+	}
+	stages := [][]Task{{d.store}, {d.pipeline, d.addresses}, {d.server}, {d.listeners}}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	go d.reloadOn(ctx, hangup)
+	err = supervise(ctx, d.log, stages, d.saysServing)
+	return errors.Join(err, d.enforcer.Close())
+}
+
+// daemon is a running Stockade. It implements control.Daemon.
+type daemon struct {
+	options   Options
+	log       *slog.Logger
+	started   time.Time
+	store     *state.Store
+	enforcer  firewall.Enforcer
+	guard     *pipeline.Guard
+	pipeline  *pipeline.Pipeline
+	registry  *receiver.Registry
+	listeners *listeners
+	addresses *addresses
+	server    *control.Server
+	degraded  conditions
+	current   current
+	reloading sync.Mutex
+}
+
+func (d *daemon) override(c *config.Config) {
+	if d.options.Observe {
+		c.Firewall.Backend = firewall.BackendObserve
+	}
+}
+
+// build opens everything, undoing its steps when a later one fails.
+func (d *daemon) build(b *built) (err error) {
+	var undo []func() error
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				err = errors.Join(err, undo[i]())
+			}
+		}
+	}()
+	cfg := b.loaded.Config
+	d.current.set(b)
+	d.guard = pipeline.NewGuard()
+	d.guard.Set(pipeline.LayerOperator, b.never)
+	d.guard.Set(pipeline.LayerPeers, b.peers)
+	if d.enforcer, err = d.openFirewall(b.loaded); err != nil {
+		return err
+	}
+	undo = append(undo, d.enforcer.Close)
+	d.registry = receiver.NewRegistry(b.sources)
+	d.addresses = newAddresses(d)
+	if d.server, err = control.New(control.Options{
+		Socket: cfg.Control.Socket, Group: cfg.Control.Group, ReadGroup: cfg.Control.ReadGroup,
+		Services: control.ServicesOf(d), Log: d.log,
+	}); err != nil {
+		return err
+	}
+	undo = append(undo, d.server.Close)
+	// The control socket is ours from here on: no other daemon has this state folder open.
+	if d.store, err = state.Open(state.Options{Dir: cfg.StateDir, Log: d.log}); err != nil {
+		return err
+	}
+	undo = append(undo, d.store.Close)
+	d.pipeline = pipeline.New(pipeline.Options{
+		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store,
+		Enforcer: d.enforcer, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
+	})
+	d.listeners = newListeners(d.registry, d.pipeline.Open, d.log)
+	return d.listeners.Bind(cfg.Listeners)
+}
+
+// openFirewall opens the configured backend. Where no file asks for nftables and the process may
+// not use it, it observes, and says so.
+func (d *daemon) openFirewall(l *config.Loaded) (firewall.Enforcer, error) {
+	cfg := l.Config.Firewall
+	if cfg.Backend == firewall.BackendObserve {
+		return firewall.NewObserve(), nil
+	}
+	e, err := nft.Open(nft.Options{Config: cfg, Log: d.log})
+	if err == nil {
+		return e, nil
+	}
+	if errors.Is(err, firewall.ErrCapability) && len(l.Files) == 0 {
+		const cause = "no CAP_NET_ADMIN: bans are recorded and NOT enforced; run as root, or set firewall.backend"
+		d.degraded.set("observe_fallback", cause)
+		d.log.Warn("NOTHING IS BLOCKED: " + cause)
+		return firewall.NewObserve(), nil
+	}
+	return nil, fmt.Errorf("firewall: %w", err)
+}
+
+func (d *daemon) sayConfig(l *config.Loaded) {
+	for _, o := range l.Overrides() {
+		d.log.Info("a later layer overrides a value", "override", o.String())
+	}
+	for _, p := range l.Problems() {
+		d.log.Warn("configuration", "problem", p.String())
+	}
+}
+
+func (d *daemon) saysServing() {
+	b := d.current.get()
+	from := "built-in default"
+	if len(b.loaded.Files) > 0 {
+		from = b.loaded.Files[0]
+	}
+	d.log.Info("serving", "config", from, "jails", len(b.bound), "listeners", len(b.loaded.Config.Listeners),
+		"backend", d.enforcer.Name(), "control", b.loaded.Config.Control.Socket, "took", time.Since(d.started).Round(time.Millisecond))
+}

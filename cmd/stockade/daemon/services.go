@@ -1,0 +1,289 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"stockade/cmd/stockade/control"
+	"stockade/firewall/nft"
+	"stockade/jails"
+	"stockade/jails/state"
+)
+
+// manualJail holds bans by hand that name no jail.
+const manualJail = "manual"
+
+// Status says how the daemon is.
+func (d *daemon) Status(context.Context) (control.Status, error) {
+	s := control.Status{
+		Degraded: append(d.degraded.all(), d.faults()...),
+		Backend:  d.enforcer.Name(),
+		Started:  d.started,
+	}
+	for _, j := range d.current.get().all {
+		if j.Enabled {
+			s.Jails = append(s.Jails, d.jailStatus(j.Name))
+		}
+	}
+	if counts := d.store.Counts(manualJail); counts.BannedTotal > 0 {
+		s.Jails = append(s.Jails, d.jailStatus(manualJail))
+	}
+	return s, nil
+}
+
+// faults are the degraded states that the pipeline knows of.
+func (d *daemon) faults() []control.Degraded {
+	var list []control.Degraded
+	for _, f := range d.pipeline.Faults() {
+		list = append(list, control.Degraded{Name: f.Name, Cause: f.Cause, Since: f.Since})
+	}
+	return list
+}
+
+func (d *daemon) jailStatus(name string) control.JailStatus {
+	c := d.store.Counts(name)
+	return control.JailStatus{
+		Name:          name,
+		FailedCurrent: int64(c.FailedCurrent),
+		FailedTotal:   c.FailedTotal,
+		BannedCurrent: int64(c.BannedCurrent),
+		BannedTotal:   c.BannedTotal,
+	}
+}
+
+// JailReport says how one jail is.
+func (d *daemon) JailReport(_ context.Context, name string) (control.JailReport, error) {
+	if err := d.knownJail(name); err != nil {
+		return control.JailReport{}, err
+	}
+	r := control.JailReport{JailStatus: d.jailStatus(name)}
+	for _, s := range d.registry.Load().All() {
+		if slices.Contains(s.Jails, "*") || slices.Contains(s.Jails, name) {
+			r.Sources = append(r.Sources, s.Name)
+		}
+	}
+	for _, b := range d.store.Bans(name) {
+		r.Banned = append(r.Banned, b.Prefix)
+	}
+	return r, nil
+}
+
+// knownJail refuses a name that no jail has. The jail of manual bans is always known.
+func (d *daemon) knownJail(name string) error {
+	if name == manualJail || d.jail(name) != nil {
+		return nil
+	}
+	var names []string
+	for _, j := range d.current.get().all {
+		names = append(names, j.Name)
+	}
+	return &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("unknown jail %q: the jails are %s", name, strings.Join(names, ", "))}
+}
+
+func (d *daemon) jail(name string) *jails.Jail {
+	for _, j := range d.current.get().all {
+		if j.Name == name {
+			return j
+		}
+	}
+	return nil
+}
+
+// Jails lists the configured jails.
+func (d *daemon) Jails(context.Context) ([]control.Jail, error) {
+	b := d.current.get()
+	list := make([]control.Jail, 0, len(b.all))
+	for _, j := range b.all {
+		t := j.Thresholds[0]
+		apps := j.Apps
+		for _, bound := range b.bound {
+			if bound.Jail == j && apps == nil {
+				apps = bound.Filter.Apps()
+			}
+		}
+		filter := j.Filter.Name
+		if filter == "" {
+			filter = "inline"
+		}
+		list = append(list, control.Jail{
+			Name: j.Name, Filter: filter, Enabled: j.Enabled, Enforce: j.Enforce,
+			MaxRetry: int64(t.MaxRetry), FindTime: control.SecondsOf(t.FindTime), BanTime: control.SecondsOf(t.BanTime),
+			Ports: ports(j.Scope), MinTrust: j.MinTrust.String(), Apps: apps,
+		})
+	}
+	return list, nil
+}
+
+func ports(scope string) []string {
+	if scope == "" {
+		return nil
+	}
+	return strings.Split(scope, ",")
+}
+
+// Bans lists active bans.
+func (d *daemon) Bans(_ context.Context, jail string) ([]control.Ban, error) {
+	if jail != "" {
+		if err := d.knownJail(jail); err != nil {
+			return nil, err
+		}
+	}
+	bans := d.store.Bans(jail)
+	list := make([]control.Ban, len(bans))
+	for i, b := range bans {
+		list[i] = ban(b)
+	}
+	return list, nil
+}
+
+func ban(b *state.Ban) control.Ban {
+	return control.Ban{
+		Address: b.Prefix, Jail: b.Jail, Source: control.Text(b.Source), Trust: control.Text(b.Trust),
+		Start: b.Start, End: control.Moment(b.End), Reason: control.Text(b.Reason),
+		Failures: int64(b.Failures), Enforced: b.Enforced, Ports: ports(b.Scope), Count: int64(b.Count),
+	}
+}
+
+// Ban bans by hand.
+func (d *daemon) Ban(ctx context.Context, r control.BanRequest) (control.BanResult, error) {
+	name := r.Jail
+	if name == "" {
+		name = manualJail
+	}
+	if err := d.knownJail(name); err != nil {
+		return control.BanResult{}, err
+	}
+	prefix := r.Address.Counted(d.v6bits())
+	if why, protected := d.guard.Protects(prefix); protected {
+		return control.BanResult{}, &control.Error{Code: control.CodeProtected, Message: fmt.Sprintf("%s is never banned: %s", r.Address, why)}
+	}
+	b := state.Ban{
+		Jail: name, Prefix: prefix, Start: time.Now(), Reason: r.Reason, Source: "operator", Trust: jails.TrustKernel.String(),
+	}
+	bantime := d.current.get().loaded.Config.Defaults.BanTime
+	if j := d.jail(name); j != nil {
+		b.Scope, bantime = j.Scope, j.Thresholds[0].BanTime
+	}
+	if r.For != nil {
+		bantime = r.For.Duration()
+	}
+	if bantime >= 0 {
+		b.End = b.Start.Add(bantime)
+	}
+	if b.Reason == "" {
+		b.Reason = "by the operator"
+	}
+	made, changed, err := d.pipeline.Ban(ctx, b)
+	if err != nil {
+		return control.BanResult{}, err
+	}
+	return control.BanResult{Ban: ban(d.newest(made)), Changed: changed}, nil
+}
+
+// newest returns the ban as the store has it now.
+func (d *daemon) newest(b *state.Ban) *state.Ban {
+	for _, x := range d.store.BansOf(b.Prefix.Addr()) {
+		if x.Prefix == b.Prefix && x.Jail == b.Jail {
+			return x
+		}
+	}
+	return b
+}
+
+func (d *daemon) v6bits() int { return d.current.get().loaded.Config.Firewall.IPv6Prefix }
+
+// Unban lifts bans.
+func (d *daemon) Unban(ctx context.Context, r control.UnbanRequest) (control.UnbanResult, error) {
+	if r.Jail != "" {
+		if err := d.knownJail(r.Jail); err != nil {
+			return control.UnbanResult{}, err
+		}
+	}
+	prefix := r.Address.Counted(d.v6bits())
+	single := r.Address.Prefix
+	lifted, err := d.pipeline.Unban(ctx, func(b *state.Ban) bool {
+		switch {
+		case r.Jail != "" && b.Jail != r.Jail:
+			return false
+		case r.All:
+			return true
+		case r.Source != "":
+			return b.Source == r.Source && (r.Since == nil || !b.Start.Before(*r.Since))
+		}
+		return b.Prefix == prefix || b.Prefix == single
+	})
+	if err != nil {
+		return control.UnbanResult{}, err
+	}
+	if len(lifted) == 0 {
+		return control.UnbanResult{}, d.nothingLifted(r)
+	}
+	return control.UnbanResult{Unbanned: int64(len(lifted))}, nil
+}
+
+func (d *daemon) nothingLifted(r control.UnbanRequest) error {
+	if r.Address.IsZero() {
+		return &control.Error{Code: control.CodeNotFound, Message: "nothing to unban"}
+	}
+	for _, b := range d.store.BansOf(r.Address.Prefix.Addr()) {
+		if b.Prefix.Bits() < r.Address.Prefix.Bits() && (r.Jail == "" || r.Jail == b.Jail) {
+			return &control.Error{Code: control.CodeCovered, Message: fmt.Sprintf(
+				"%s lies under the ban of %s in jail %s: unban that", r.Address, b.Prefix, b.Jail)}
+		}
+	}
+	return &control.Error{Code: control.CodeNotFound, Message: fmt.Sprintf("%s is not banned", r.Address)}
+}
+
+// Explain says what is known of an address.
+func (d *daemon) Explain(_ context.Context, t control.Target) (control.Explain, error) {
+	e := control.Explain{Address: t.String()}
+	if why, protected := d.guard.Protects(t.Prefix); protected {
+		e.NeverBan = control.Text(why)
+	}
+	for _, b := range d.store.BansOf(t.Prefix.Addr()) {
+		e.Bans = append(e.Bans, ban(b))
+		e.Banned = true
+		for _, ev := range b.Evidence {
+			e.Evidence = append(e.Evidence, evidence(b.Jail, ev))
+		}
+	}
+	for _, w := range d.store.Windows(t.Prefix.Addr()) {
+		e.Windows = append(e.Windows, d.window(w))
+		for _, ev := range w.Failures {
+			e.Evidence = append(e.Evidence, evidence(w.Jail, ev))
+		}
+	}
+	slices.SortStableFunc(e.Evidence, func(a, b control.Evidence) int { return a.Time.Compare(b.Time) })
+	return e, nil
+}
+
+func (d *daemon) window(w *state.Window) control.Window {
+	out := control.Window{Jail: w.Jail, Address: w.Prefix, Failures: int64(w.Count), First: w.First, Last: w.Last}
+	if j := d.jail(w.Jail); j != nil {
+		out.MaxRetry, out.FindTime = int64(j.Thresholds[0].MaxRetry), control.SecondsOf(j.Thresholds[0].FindTime)
+	}
+	return out
+}
+
+func evidence(jail string, e state.Evidence) control.Evidence {
+	return control.Evidence{
+		Jail: jail, Time: e.Time, Received: e.Received, Source: e.Source, Trust: e.Trust,
+		Origin: control.Text(e.Origin), User: control.Text(e.User), Raw: e.Raw, Pattern: e.Pattern,
+	}
+}
+
+// lan returns the local networks that protect_lan keeps from being banned: those on interfaces
+// without a default route.
+func lan(protect bool, links []nft.OnLink) []netip.Prefix {
+	var list []netip.Prefix
+	for _, l := range links {
+		if protect && !l.HasDefaultRoute {
+			list = append(list, l.Prefix)
+		}
+	}
+	return list
+}

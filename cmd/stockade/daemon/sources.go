@@ -1,0 +1,92 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"stockade/cmd/stockade/control"
+	"stockade/receiver"
+)
+
+// Sources lists the configured sources with what each has sent.
+func (d *daemon) Sources(context.Context) ([]control.Source, error) {
+	all := d.registry.Load().All()
+	transports := make(map[string]string)
+	for _, l := range d.current.get().loaded.Config.Listeners {
+		transports[l.Name] = l.Transport
+	}
+	list := make([]control.Source, len(all))
+	for i, s := range all {
+		list[i] = source(s, transports[s.Listener])
+	}
+	return list, nil
+}
+
+func source(s *receiver.Source, transport string) control.Source {
+	out := control.Source{
+		Name:     s.Name,
+		Listener: s.Listener + s.Tail + s.Journal, // exactly one is set
+		Identity: control.Text(identity(s)),
+		Trust:    level(transport).String(),
+		State:    "never seen",
+		Lines:    s.Lines.Load(),
+		Failures: s.Failures.Load(),
+		Bans:     s.Bans.Load(),
+		Refused:  control.Counts{},
+	}
+	if seen := s.LastSeen.Load(); seen != 0 {
+		at := time.Unix(0, seen)
+		out.LastSeen, out.State = &at, "ok"
+		if s.ExpectEvery > 0 && time.Since(at) > s.ExpectEvery {
+			out.State = "silent"
+		}
+	}
+	for _, r := range s.Refused.All() {
+		out.Refused[r.Reason] = r.Count
+	}
+	return out
+}
+
+// identity says in one short text what a peer must prove.
+func identity(s *receiver.Source) string {
+	var parts []string
+	switch c := s.Certificate; {
+	case c.SAN != "":
+		parts = append(parts, "san "+c.SAN)
+	case c.SHA256 != "":
+		parts = append(parts, "sha256 "+c.SHA256)
+	}
+	if len(s.UID) > 0 {
+		uids := make([]string, len(s.UID))
+		for i, u := range s.UID {
+			uids[i] = strconv.FormatUint(uint64(u), 10)
+		}
+		parts = append(parts, "uid "+strings.Join(uids, ","))
+	}
+	if len(s.Addresses) > 0 {
+		parts = append(parts, strings.Join(s.Addresses, ","))
+	}
+	if s.Interface != "" {
+		parts = append(parts, fmt.Sprintf("on %s", s.Interface))
+	}
+	if len(parts) == 0 {
+		return "any peer"
+	}
+	return strings.Join(parts, " ")
+}
+
+// level is the strongest that a transport proves.
+func level(transport string) receiver.Level {
+	switch transport {
+	case "udp":
+		return receiver.LevelOnLink
+	case "tcp":
+		return receiver.LevelAddress
+	case "tls", "journal-upload":
+		return receiver.LevelTLS
+	}
+	return receiver.LevelKernel // unix sockets and the local journal
+}
