@@ -66,7 +66,7 @@ func (e *Enforcer) netSet(id setID) *netSet {
 	return n
 }
 
-// roomLocked says whether one more element fits into the sets of a kind.
+// room says whether one more element fits into the sets of a kind.
 func (e *Enforcer) room(k kind) bool {
 	n := 0
 	for id, set := range e.nets {
@@ -131,11 +131,12 @@ func (e *Enforcer) changeNets(changes []firewall.Change, which []int, results []
 			}
 		}
 	}
-	kernel := make(map[setID][]segment)
+	want, have := make(map[setID][]segment), make(map[setID][]segment)
 	var err error
 	for id := range touched {
-		have, writeErr := e.writeNets(id)
-		kernel[id] = have
+		var writeErr error
+		have[id], writeErr = e.writeNets(id)
+		want[id] = e.nets[id].segments()
 		err = errors.Join(err, writeErr)
 	}
 	for _, i := range which {
@@ -148,7 +149,7 @@ func (e *Enforcer) changeNets(changes []firewall.Change, which []int, results []
 		for _, v := range verdicts {
 			id := setID{k, family{c.Scope, v}}
 			if touched[id] {
-				enforced = enforced && agree(e.nets[id].segments(), kernel[id], c.Prefix)
+				enforced = enforced && agree(want[id], have[id], c.Prefix)
 			}
 		}
 		results[i].Enforced = enforced
@@ -163,10 +164,16 @@ var verdicts = []firewall.Verdict{firewall.Drop, firewall.Reject}
 
 // agree says whether the wanted and the present intervals are the same within a prefix.
 func agree(want, have []segment, p netip.Prefix) bool {
+	last := lastOf(p)
 	within := func(all []segment) []segment {
-		return slices.DeleteFunc(slices.Clone(all), func(s segment) bool {
-			return s.last.Less(p.Addr()) || lastOf(p).Less(s.first)
+		from, _ := slices.BinarySearchFunc(all, p.Addr(), func(s segment, a netip.Addr) int { return s.last.Compare(a) })
+		to, _ := slices.BinarySearchFunc(all, last, func(s segment, a netip.Addr) int {
+			if s.first.Compare(a) <= 0 {
+				return -1
+			}
+			return 1
 		})
+		return all[min(from, to):to]
 	}
 	return slices.EqualFunc(within(want), within(have), segment.same)
 }
@@ -195,8 +202,14 @@ func (e *Enforcer) writeNets(id setID) ([]segment, error) {
 	want := slices.DeleteFunc(e.netSet(id).segments(), func(s segment) bool {
 		return !s.end.IsZero() && s.end.Sub(now) < firewall.MinRemaining
 	})
-	removed := slices.DeleteFunc(slices.Clone(have), func(s segment) bool { return slices.ContainsFunc(want, s.same) })
-	added := slices.DeleteFunc(want, func(s segment) bool { return slices.ContainsFunc(have, s.same) })
+	in := func(all []segment) func(segment) bool {
+		return func(s segment) bool {
+			i, ok := slices.BinarySearchFunc(all, s.first, func(x segment, a netip.Addr) int { return x.first.Compare(a) })
+			return ok && s.same(all[i])
+		}
+	}
+	removed := slices.DeleteFunc(slices.Clone(have), in(want))
+	added := slices.DeleteFunc(slices.Clone(want), in(have))
 	if len(removed)+len(added) == 0 {
 		return have, nil
 	}
