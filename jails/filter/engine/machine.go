@@ -12,6 +12,7 @@ type Machine struct {
 		c  *cache
 	}
 	held  int      // words in caches
+	built int      // states computed, ever
 	rows  []uint32 // by position: the row of the state there
 	work  []uint32 // a set being built
 	loose []uint32 // sets of a search that is too varied for a cache
@@ -147,20 +148,19 @@ func (m *Machine) reverse(re *Regexp, c *cache, text []byte, end int) (start int
 
 // cached runs on remembered states; ok is false when the cache is full.
 func (m *Machine) cached(re *Regexp, c *cache, text []byte, end int) (start int, ok bool) {
-	pos, n := end, re.ctx.n
-	ctx := re.context(text, pos)
+	rows, pos := m.rows, end
+	simple := len(re.ctx.wide) == 0
+	class, w := re.before(text, pos) // of the rune before pos
+	ctx := re.context(text, pos, class)
 	entry := c.starts[ctx]
 	if entry == 0 {
-		entry = m.enter(re, c, nil, atEnd, ctx)
-		if entry == 0 {
+		if entry = m.enter(re, c, nil, atEnd, ctx); entry == 0 {
 			return 0, false
 		}
 		c.starts[ctx] = entry
 	}
-	start = -1
-	simple := len(re.ctx.wide) == 0
-	rows := m.rows
 	rows[pos] = entry >> entryShift
+	start = -1
 	for {
 		if entry&entryPlain == 0 {
 			if entry&entryStart != 0 {
@@ -175,6 +175,7 @@ func (m *Machine) cached(re *Regexp, c *cache, text []byte, end int) (start int,
 		}
 		if simple && pos > 1 && pos <= len(text) {
 			// The same as below for ASCII, as long as nothing happens.
+			from := pos
 			slab, b := c.slab, text[pos-1]
 			for pos > 1 {
 				before := text[pos-2]
@@ -189,15 +190,21 @@ func (m *Machine) cached(re *Regexp, c *cache, text []byte, end int) (start int,
 				entry, b = next, before
 				rows[pos] = entry >> entryShift
 			}
+			if pos != from {
+				class, w = re.before(text, pos)
+			}
 		}
-		class, w := re.before(text, pos)
+		at := entry >> entryShift
+		from := at
+		at += uint32(class * re.ctx.n)
 		pos -= w
-		ctx = re.context(text, pos)
-		at := entry>>entryShift + uint32(class*n+ctx)
+		behind := class
+		class, w = re.before(text, pos)
+		ctx = re.context(text, pos, class)
+		at += uint32(ctx)
 		next := c.slab[at]
 		if next == 0 {
-			next = m.enter(re, c, c.set(entry>>entryShift), class, ctx)
-			if next == 0 {
+			if next = m.enter(re, c, c.set(from), behind, ctx); next == 0 {
 				return 0, false
 			}
 			c.slab[at] = next
@@ -209,6 +216,7 @@ func (m *Machine) cached(re *Regexp, c *cache, text []byte, end int) (start int,
 
 // enter computes the entry of a step that is not remembered; 0 when the cache is full.
 func (m *Machine) enter(re *Regexp, c *cache, from []uint32, class, ctx int) uint32 {
+	m.built++
 	flags := re.step(m.work, from, class, ctx)
 	row := c.intern(m.work)
 	if row == 0 {
@@ -219,16 +227,17 @@ func (m *Machine) enter(re *Regexp, c *cache, from []uint32, class, ctx int) uin
 
 // uncached computes the set of every position anew.
 func (m *Machine) uncached(re *Regexp, c *cache, text []byte, end int) (start int, err error) {
-	size := c.words + 1
-	if (end+1)*size > maxMachine {
+	if (end+1)*(c.words+1) > maxMachine {
 		return -1, ErrBudget
 	}
 	m.loose = m.loose[:0]
 	start = -1
-	pos, class := end, atEnd
 	var from []uint32
+	behind, pos := atEnd, end
 	for {
-		flags := re.step(m.work, from, class, re.context(text, pos))
+		class, w := re.before(text, pos)
+		m.built++
+		flags := re.step(m.work, from, behind, re.context(text, pos, class))
 		row := len(m.loose)
 		m.loose = append(m.loose, m.work...)
 		from = m.loose[row:]
@@ -239,16 +248,18 @@ func (m *Machine) uncached(re *Regexp, c *cache, text []byte, end int) (start in
 		if flags&entryDead != 0 || pos == 0 {
 			return start, nil
 		}
-		var w int
-		class, w = re.before(text, pos)
+		behind = class
 		pos -= w
 	}
 }
 
-// before returns the class and width of the rune before pos, which is above 0.
+// before returns the class and width of the rune before pos, noRune and 0 at the beginning.
 func (re *Regexp) before(text []byte, pos int) (class, w int) {
-	if pos > len(text) {
+	switch {
+	case pos > len(text):
 		return int(re.alpha.newline), 1
+	case pos == 0:
+		return noRune, 0
 	}
 	if b := text[pos-1]; b < utf8.RuneSelf {
 		return int(re.alpha.ascii[b]), 1
@@ -257,11 +268,13 @@ func (re *Regexp) before(text []byte, pos int) (class, w int) {
 	return int(re.alpha.class(r)), w
 }
 
-// context returns the context of a position.
-func (re *Regexp) context(text []byte, pos int) int {
+// noRune stands for the class of the rune before the beginning.
+const noRune = -1
+
+// context returns the context of a position behind a rune of class.
+func (re *Regexp) context(text []byte, pos, class int) int {
 	ctx := int(re.ctx.begin)
-	if pos > 0 {
-		class, _ := re.before(text, pos)
+	if class != noRune {
 		ctx = int(re.ctx.byClass[class])
 	}
 	n := len(re.ctx.kinds)
