@@ -32,12 +32,12 @@ func TestB1KillerCorpus(t *testing.T) {
 			if took := time.Since(began); took > 50*time.Millisecond { // the bar is 1 ms; the machine is shared
 				t.Errorf("%q as %v: took %v", name, mode, took)
 			}
-			if err != io.EOF && err != io.ErrUnexpectedEOF && !errors.Is(err, ErrFraming) {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrFraming) {
 				t.Errorf("%q as %v: %v", name, mode, err)
 			}
 		}
 		good, err := readAll(NewReader(strings.NewReader("<38>good\n"), Options{}))
-		if render(good) != "(<38>good)" || err != io.EOF {
+		if render(good) != "(<38>good)" || !errors.Is(err, io.EOF) {
 			t.Errorf("after %q a good sender got %q and %v", name, render(good), err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestB3SegmentationInvariance(t *testing.T) {
 	for _, mode := range []Mode{LF, Octet} {
 		data := stream(mode, frames, limit, rng)
 		want, wantErr := readAll(NewReader(bytes.NewReader(data), Options{Max: limit, Mode: mode}))
-		if wantErr != io.EOF || mode == Octet && len(want) != frames || len(want) < frames {
+		if !errors.Is(wantErr, io.EOF) || mode == Octet && len(want) != frames || len(want) < frames {
 			t.Fatalf("%v: %d frames and %v", mode, len(want), wantErr)
 		}
 		text := render(want)
@@ -110,7 +110,7 @@ func TestB3SegmentationInvariance(t *testing.T) {
 		}
 		for name, next := range cuts {
 			got, err := readAll(NewReader(&cutter{data, next}, Options{Max: limit, Mode: mode}))
-			if err != io.EOF || render(got) != text {
+			if !errors.Is(err, io.EOF) || render(got) != text {
 				t.Errorf("%v cut by %s: %d frames and %v, want the %d frames of the uncut stream", mode, name, len(got), err, len(want))
 			}
 		}
@@ -171,7 +171,7 @@ func TestB4EndlessLine(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		all, err := readAll(r)
 		runtime.ReadMemStats(&after)
-		if err != io.EOF || len(all) != 2 || !all[0].truncated || len(all[0].text) != DefaultMax || all[1] != (record{text: "<38>next"}) {
+		if !errors.Is(err, io.EOF) || len(all) != 2 || !all[0].truncated || len(all[0].text) != DefaultMax || all[1] != (record{text: "<38>next"}) {
 			t.Errorf("%s: %d frames and %v, want one truncated and the next one intact", name, len(all), err)
 		}
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
@@ -222,7 +222,7 @@ func TestB5OversizeSplitSweep(t *testing.T) {
 func checkSweep(t *testing.T, limit, at int, mode Mode, in string) {
 	t.Helper()
 	all, err := readAll(NewReader(strings.NewReader(in), Options{Mode: mode, Max: limit}))
-	if err != io.EOF || len(all) != 2 || !all[0].truncated || len(all[0].text) != limit || all[1].text != "<38>next" {
+	if !errors.Is(err, io.EOF) || len(all) != 2 || !all[0].truncated || len(all[0].text) != limit || all[1].text != "<38>next" {
 		t.Fatalf("%v, limit %d, forged at %d: %d frames and %v", mode, limit, at, len(all), err)
 	}
 }
@@ -245,7 +245,7 @@ func TestB6Sizes(t *testing.T) {
 			if err != nil || len(f.Bytes) != min(size, DefaultMax) || f.Truncated != (size > DefaultMax) {
 				t.Errorf("%v, %d bytes: got %d, truncated %v, %v", c.mode, size, len(f.Bytes), f.Truncated, err)
 			}
-			if _, err := r.Next(); err != io.EOF {
+			if _, err := r.Next(); !errors.Is(err, io.EOF) {
 				t.Errorf("%v, %d bytes: then %v, want EOF", c.mode, size, err)
 			}
 		}

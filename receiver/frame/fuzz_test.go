@@ -22,10 +22,10 @@ func FuzzReader(f *testing.F) {
 		o := Options{Mode: Mode(mode % 3), Max: int(limit)}
 		r := NewReader(bytes.NewReader(data), o)
 		want, wantErr := readAll(r)
-		if wantErr != io.EOF && wantErr != io.ErrUnexpectedEOF && !errors.Is(wantErr, ErrFraming) {
+		if !errors.Is(wantErr, io.EOF) && !errors.Is(wantErr, io.ErrUnexpectedEOF) && !errors.Is(wantErr, ErrFraming) {
 			t.Fatalf("error %v", wantErr)
 		}
-		if wantErr == io.ErrUnexpectedEOF && r.Mode() != Octet || errors.Is(wantErr, ErrFraming) && r.Mode() == LF && !r.first {
+		if errors.Is(wantErr, io.ErrUnexpectedEOF) && r.Mode() != Octet || errors.Is(wantErr, ErrFraming) && r.Mode() == LF && !r.first {
 			t.Fatalf("error %v in mode %v", wantErr, r.Mode())
 		}
 		rest := data

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -40,7 +41,7 @@ func TestAnIdleReaderIsSmall(t *testing.T) {
 				}
 			}
 		}
-		if _, err := readAll(r); err != io.EOF || !idle {
+		if _, err := readAll(r); !errors.Is(err, io.EOF) || !idle {
 			t.Errorf("%s: %v", name, err)
 		}
 		if r.buf != nil || r.big != nil || r.small != nil {

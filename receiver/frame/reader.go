@@ -92,7 +92,7 @@ func (r *Reader) Next() (Frame, error) {
 		}
 		if err := r.readErr; err != nil {
 			r.readErr = nil
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				return Frame{}, err
 			}
 			if f, ok := r.finish(); ok {

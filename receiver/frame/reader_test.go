@@ -144,7 +144,7 @@ func TestSwallowAttack(t *testing.T) {
 	in := "<38>first\n<38>attack\n9999 \n<38>second\n0 <0>x\n<38>third\n"
 	all, err := readAll(NewReader(strings.NewReader(in), Options{}))
 	want := "(<38>first)(<38>attack)(9999 )(<38>second)(0 <0>x)(<38>third)"
-	if got := render(all); got != want || err != io.EOF {
+	if got := render(all); got != want || !errors.Is(err, io.EOF) {
 		t.Errorf("got %q and %v, want %q", got, err, want)
 	}
 }
@@ -229,7 +229,7 @@ func TestPartialAndBuffered(t *testing.T) {
 			t.Errorf("Buffered changed the frame to %q, or read", f.Bytes)
 		}
 	}
-	if _, err := r.Next(); err != io.EOF {
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want EOF", err)
 	}
 	wantAtRead := []bool{false, true, false, true, false, true, true, false}
@@ -249,7 +249,7 @@ func TestPartialOfCountedFrames(t *testing.T) {
 	var atRead []bool
 	src.hook = func() { atRead = append(atRead, r.Partial()) }
 	all, err := readAll(r)
-	if got := render(all); got != "(ab)(xyz)(12345678…)" || err != io.EOF {
+	if got := render(all); got != "(ab)(xyz)(12345678…)" || !errors.Is(err, io.EOF) {
 		t.Errorf("got %q and %v", got, err)
 	}
 	want := []bool{false, true, true, true, true, false}
@@ -275,7 +275,7 @@ func TestNoReadWhileAFrameIsBuffered(t *testing.T) {
 
 func TestAStreamThatNeverDelivers(t *testing.T) {
 	r := NewReader(emptyReader{}, Options{})
-	if _, err := r.Next(); err != io.ErrNoProgress {
+	if _, err := r.Next(); !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("got %v, want io.ErrNoProgress", err)
 	}
 }
