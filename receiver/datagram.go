@@ -93,6 +93,7 @@ type datagramReader struct {
 	d       *datagrams
 	ctx     context.Context //nolint:containedctx // of the one call of read that owns this
 	batch   *batch
+	from    Peer      // of the datagram at hand
 	stopped time.Time // when ctx was first seen done
 	err     error
 }
@@ -159,25 +160,26 @@ func (r *datagramReader) drain(fd uintptr) bool {
 // take identifies the sender of datagram i of the batch, then decodes it.
 func (r *datagramReader) take(i int, now time.Time) {
 	data := r.batch.bytes(i)
-	p := r.peer(i)
+	p := &r.from
+	*p = r.peer(i)
 	if p.Level == LevelKernel && p.UID < 0 {
-		r.l.refused.add(now, &refusal{reason: ReasonNoCredentials, peer: &p, sample: data})
+		r.l.refused.add(now, &refusal{reason: ReasonNoCredentials, peer: p, sample: data})
 		return
 	}
-	s := r.sources.Resolve(r.l.cfg.Name, &p)
+	s := r.sources.Resolve(r.l.cfg.Name, p)
 	if s == nil {
-		r.l.refused.add(now, &refusal{reason: ReasonUnknownPeer, peer: &p, sample: data})
+		r.l.refused.add(now, &refusal{reason: ReasonUnknownPeer, peer: p, sample: data})
 		return
 	}
 	if r.d.links != nil {
 		p.Level = r.d.links.verdict(s, p.Addr.Addr(), ingress(r.batch.control(i)))
 		if p.Level == LevelNone {
-			r.l.refused.add(now, &refusal{reason: ReasonInterface, peer: &p, source: s, sample: data,
+			r.l.refused.add(now, &refusal{reason: ReasonInterface, peer: p, source: s, sample: data,
 				detail: "the datagram came in on an interface that is not its sender's"})
 			return
 		}
 	}
-	r.put(frame.Datagram(data, frame.DefaultMax), s, &p, now)
+	r.put(frame.Datagram(data, frame.DefaultMax), s, p, now)
 }
 
 func (r *datagramReader) peer(i int) Peer {
