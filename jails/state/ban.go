@@ -3,36 +3,23 @@ package state
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
-
-	"stockade/jails"
 )
 
-func reasonOf(_ *jails.Jail, n int, t jails.Threshold) string {
-	return strconv.Itoa(n) + " failures within " + t.FindTime.String()
-}
-
-// beginBanLocked makes b the ban of its prefix in its jail, in place of any other.
-func (s *Store) beginBanLocked(sh *shard, c *cell, jr *jailRow, b *Ban, mono int64) {
+// beginBanLocked makes b the ban of its prefix in its jail, which has none.
+func (s *Store) beginBanLocked(sh *shard, c *cell, jr *jailRow, b *Ban, v view) {
 	it := itemOf(s.writeLocked(sh, c), jr)
 	s.dropWindow(it)
-	if it.ban == nil {
-		jr.bannedNow.Add(1)
-		s.lengths.ban(&c.key, 1)
-	} else if it.ban.Scope != b.Scope {
-		s.changes.add(Change{b.Prefix, it.ban.Scope})
-	}
 	jr.banned.Add(1)
-	it.past = &past{count: b.Count, last: mono}
-	s.setBan(it, b, mono)
+	it.past = &past{count: b.Count, last: v.mono}
+	b.Seq = s.record(&c.key, jr, b, v)
+	s.addBanLocked(c, it, b, v.until(b))
 }
 
-// setBan puts a new version of a ban into a writable item.
-func (s *Store) setBan(it *item, b *Ban, mono int64) {
-	it.ban, it.until = b, forever
-	if !b.End.IsZero() {
-		it.until = mono + int64(b.End.Sub(s.clock.now()))
-	}
+// addBanLocked puts a ban into a writable item that has none.
+func (s *Store) addBanLocked(c *cell, it *item, b *Ban, until int64) {
+	it.jail.bannedNow.Add(1)
+	s.lengths.ban(&c.key, 1)
+	it.ban, it.until = b, until
 	s.changes.add(Change{b.Prefix, b.Scope})
 }
 
@@ -64,53 +51,52 @@ func (s *Store) endBanLocked(sh *shard, c *cell, jr *jailRow) *Ban {
 // b.Prefix must be valid; it is masked.
 func (s *Store) Ban(b Ban) (ban *Ban, changed bool) {
 	defer s.relieve()
-	now := s.clock.now()
-	mono := s.clock.mono(now)
+	v := s.moment()
 	b.Prefix = b.Prefix.Masked()
 	if !b.Prefix.IsValid() {
 		panic(fmt.Sprintf("state: ban of the invalid prefix %v", b.Prefix))
 	}
+	if b.Start.IsZero() {
+		b.Start = v.now
+	}
+	b.Enforced = false
 	jr := s.jail(b.Jail)
 	k := keyOf(b.Prefix)
 	sh := s.shard(&k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	c := s.cellLocked(sh, &k)
-	if b.Start.IsZero() {
-		b.Start = now
+	old := c.row.find(jr)
+	if !active(old, v.mono) {
+		s.endBanLocked(sh, c, jr)
+		b.Count = earlierBans(c.row, jr, false) + 1
+		s.beginBanLocked(sh, c, jr, &b, v)
+		return &b, true
 	}
-	if it := c.row.find(jr); active(it, mono) {
-		if same(it.ban, &b) {
-			return it.ban, false
-		}
-		next := *it.ban
-		next.End, next.Scope, next.Verdict, next.Shadow = b.End, b.Scope, b.Verdict, b.Shadow
-		next.Reason, next.Source, next.Trust = b.Reason, b.Source, b.Trust
-		next.Enforced = false
-		if it.ban.Scope != b.Scope {
-			s.changes.add(Change{b.Prefix, it.ban.Scope})
-		}
-		it = itemOf(s.writeLocked(sh, c), jr)
-		s.dropWindow(it)
-		s.setBan(it, &next, mono)
-		return &next, true
+	if same(old.ban, &b) {
+		return old.ban, false
 	}
+	next := *old.ban
+	next.End, next.Scope, next.Verdict, next.Shadow = b.End, b.Scope, b.Verdict, b.Shadow
+	next.Reason, next.Source, next.Trust, next.Enforced = b.Reason, b.Source, b.Trust, false
 	s.endBanLocked(sh, c, jr)
-	b.Count = earlierBans(c.row, jr, false) + 1
-	b.Enforced = false
-	s.beginBanLocked(sh, c, jr, &b, mono)
-	return &b, true
+	it := itemOf(s.writeLocked(sh, c), jr)
+	s.dropWindow(it)
+	next.Seq = s.record(&k, jr, &next, v)
+	s.addBanLocked(c, it, &next, v.until(&next))
+	return &next, true
 }
 
 func same(a, b *Ban) bool {
-	return a.End.Equal(b.End) && a.End.IsZero() == b.End.IsZero() && a.Scope == b.Scope &&
-		a.Verdict == b.Verdict && a.Shadow == b.Shadow && a.Reason == b.Reason && a.Source == b.Source
+	return a.End.Equal(b.End) && a.Scope == b.Scope && a.Verdict == b.Verdict && a.Shadow == b.Shadow &&
+		a.Reason == b.Reason && a.Source == b.Source
 }
 
 // Unban ends the bans of exactly that prefix in the jail, or in all jails when jail is "", empties
-// the windows there, and returns the bans that it ended. Earlier bans stay remembered.
+// the windows there, and returns the bans that it ended. Earlier bans stay remembered. Logged tells
+// what to wait for until that is durable.
 func (s *Store) Unban(prefix netip.Prefix, jail string) []*Ban {
-	return s.unban(prefix.Masked(), func(name string) bool { return jail == "" || name == jail }, nil)
+	return s.unban(prefix.Masked(), jail, nil)
 }
 
 // UnbanWhere ends each active ban that match picks, and returns them. match may see a version of a
@@ -119,15 +105,15 @@ func (s *Store) UnbanWhere(match func(*Ban) bool) []*Ban {
 	var out []*Ban
 	for _, b := range s.Bans("") {
 		if match(b) {
-			out = append(out, s.unban(b.Prefix, func(name string) bool { return name == b.Jail }, match)...)
+			out = append(out, s.unban(b.Prefix, b.Jail, match)...)
 		}
 	}
 	return out
 }
 
-func (s *Store) unban(prefix netip.Prefix, jail func(string) bool, match func(*Ban) bool) []*Ban {
+func (s *Store) unban(prefix netip.Prefix, jail string, match func(*Ban) bool) []*Ban {
 	defer s.relieve()
-	mono := s.clock.mono(s.clock.now())
+	v := s.moment()
 	k := keyOf(prefix)
 	sh := s.shard(&k)
 	sh.mu.Lock()
@@ -136,12 +122,14 @@ func (s *Store) unban(prefix netip.Prefix, jail func(string) bool, match func(*B
 	var out []*Ban
 	for i := range c.row.items {
 		it := &c.row.items[i]
-		if !jail(it.jail.name) || match != nil && (it.ban == nil || !match(it.ban)) {
+		if jail != "" && it.jail.name != jail || match != nil && (it.ban == nil || !match(it.ban)) {
 			continue
 		}
-		live := active(it, mono)
-		if b := s.endBanLocked(sh, c, it.jail); b != nil && live {
+		live := active(it, v.mono)
+		b := s.endBanLocked(sh, c, it.jail)
+		if b != nil && live {
 			out = append(out, b)
+			s.record(&k, it.jail, nil, v)
 		}
 		if it = &c.row.items[i]; it.win != nil {
 			s.dropWindow(&s.writeLocked(sh, c).items[i])
@@ -164,7 +152,7 @@ func (s *Store) MarkElement(c Change, enforced bool) int {
 
 func (s *Store) mark(prefix netip.Prefix, enforced bool, match func(*Ban) bool) int {
 	defer s.relieve()
-	k := keyOf(prefix)
+	k := keyOf(prefix.Masked())
 	sh := s.shard(&k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"stockade/jails"
@@ -70,48 +72,38 @@ func (s *Store) covered(jr *jailRow, k *pkey, now int64) bool {
 }
 
 func (s *Store) fail(j *jails.Jail, f *Failure) Outcome {
-	now := s.clock.now()
-	mono := s.clock.mono(now)
-	at := mono
+	v := s.moment()
+	at := v.mono
 	if !f.Time.IsZero() {
-		at = min(s.clock.at(f.Time), mono)
+		at = min(s.clock.at(f.Time), v.mono)
 	}
 	attempts := max(f.Attempts, 1)
 	jr := s.jail(j.Name)
 	jr.failed.Add(int64(attempts))
 	k := keyOf(f.Prefix)
-	if s.covered(jr, &k, mono) {
+	if s.covered(jr, &k, v.mono) {
 		return Outcome{AlreadyBanned: true}
 	}
 	sh := s.shard(&k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	c := s.cellLocked(sh, &k)
-	if it := c.row.find(jr); it != nil && it.ban != nil {
-		if mono < it.until {
+	keep := int64(j.FindTime())
+	if it := c.row.find(jr); it != nil {
+		if active(it, v.mono) {
 			return Outcome{AlreadyBanned: true}
 		}
-		s.endBanLocked(sh, c, jr)
+		s.endBanLocked(sh, c, jr) // it has run out
+		if it.win != nil && it.win.last()-at > keep {
+			return Outcome{Stale: true}
+		}
 	}
-	keep := int64(j.FindTime())
-	if mono-at > keep {
-		return Outcome{Stale: true}
-	}
-	if it := c.row.find(jr); it != nil && it.win != nil && it.win.last()-at > keep {
+	if v.mono-at > keep {
 		return Outcome{Stale: true}
 	}
 	it := itemOf(s.writeLocked(sh, c), jr)
-	w := s.windowLocked(it, j, keep, mono)
-	most := j.MaxRetry() * max(j.Corroborate, 1)
-	src := s.sources.id(f.Evidence.Source)
-	if f.Evidence.Trust == spoofableName {
-		src |= spoofableBit
-	}
-	w.add(hit{t: at, n: uint32(min(attempts, 1<<20)), src: src}, most)
-	if s.evidence.Load() >= s.opt.MaxEvidence {
-		f.Evidence.Raw = ""
-	}
-	w.note(f.Evidence)
+	w := windowOf(it, j, keep, v.mono)
+	s.count(w, j, f, at, attempts)
 	out := Outcome{Counted: true, Window: w.n}
 	t, reached := w.exceeded(j)
 	if !reached {
@@ -119,21 +111,50 @@ func (s *Store) fail(j *jails.Jail, f *Failure) Outcome {
 		return out
 	}
 	out.Threshold = t
-	b := s.newBan(j, f, it, c.row, t, now)
-	if s.opt.Admit != nil && !s.opt.Admit(j, f, b) {
+	b := s.newBan(j, f, it, c.row, t, v.now)
+	if s.opt.Admit != nil && !s.opt.Admit(j, *f, b) {
 		out.Held = b
 		return out
 	}
 	out.Ban = b
-	s.beginBanLocked(sh, c, jr, b, mono)
+	s.beginBanLocked(sh, c, jr, b, v)
 	return out
+}
+
+// count puts the failure into the window.
+func (s *Store) count(w *window, j *jails.Jail, f *Failure, at int64, attempts int) {
+	e := &f.Evidence
+	src := s.sources.id(e.Source)
+	if e.Trust == spoofableName {
+		src |= spoofableBit
+	}
+	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src}, j.MaxRetry()*max(j.Corroborate, 1))
+	if s.evidence.Load() >= s.opt.MaxEvidence {
+		e.Raw = ""
+	}
+	e.Raw, e.User, e.Origin = clip(e.Raw, maxRaw), clip(e.User, maxWord), clip(e.Origin, maxWord)
+	w.note(*e)
+}
+
+// The longest texts of evidence that are kept, in bytes.
+const (
+	maxRaw  = 1024
+	maxWord = 256
+)
+
+// clip bounds a text. The rest of a long one is let go of.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.Clone(s[:limit])
 }
 
 var spoofableName = jails.TrustSpoofable.String()
 
-// windowLocked returns a window of a writable item that may be written to and is free of what is
-// too old at mono.
-func (s *Store) windowLocked(it *item, j *jails.Jail, keep, mono int64) *window {
+// windowOf returns the window of a writable item, to be written to and free of what is too old at
+// mono.
+func windowOf(it *item, j *jails.Jail, keep, mono int64) *window {
 	switch w := it.win; {
 	case w == nil:
 		it.jail.failedNow.Add(1)
@@ -157,7 +178,7 @@ func (s *Store) newBan(j *jails.Jail, f *Failure, it *item, r *row, t jails.Thre
 		Prefix:   f.Prefix,
 		Scope:    j.Scope,
 		Start:    now,
-		Reason:   reasonOf(j, it.win.n, t),
+		Reason:   fmt.Sprintf("%d failures within %s", it.win.n, t.FindTime),
 		Source:   f.Evidence.Source,
 		Trust:    f.Evidence.Trust,
 		Failures: it.win.n,

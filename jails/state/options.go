@@ -29,7 +29,7 @@ type Options struct {
 	Retention time.Duration
 	// Admit, when set, is asked before a failure begins a ban; false leaves the window as it is and
 	// the ban is handed out in Outcome.Held. It must be quick and must not call the Store.
-	Admit func(j *jails.Jail, f *Failure, b *Ban) bool
+	Admit func(j *jails.Jail, f Failure, b *Ban) bool
 }
 
 const (

@@ -18,6 +18,10 @@ type view struct {
 // view commits what waits, so that memdb has what was decided before.
 func (s *Store) view() view {
 	s.flush()
+	return s.moment()
+}
+
+func (s *Store) moment() view {
 	now := s.clock.now()
 	return view{s, now, s.clock.mono(now)}
 }

@@ -50,6 +50,7 @@ type jailRow struct {
 	banned    atomic.Int64
 	failedNow atomic.Int64
 	bannedNow atomic.Int64
+	logged    atomic.Int64 // failed, as the journal has it
 }
 
 // row is all that is known of one prefix. Once it is in memdb neither it nor anything that it

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -10,32 +11,35 @@ const (
 	commitDelay = 5 * time.Millisecond
 	// idleTick bounds the time between two looks at the clocks.
 	idleTick = time.Second
+	// retrySave is how long after a fault the disk is tried again.
+	retrySave = 2 * time.Second
 )
 
-// Run commits changes in batches, ends bans and windows when their time has come, and saves
-// snapshots, until ctx is done; then it saves a last one. Failures may be recorded before, during
-// and after.
+// Run commits changes in batches, makes bans durable, ends bans and windows when their time has
+// come, and saves snapshots, until ctx is done; then it saves a last one. It may be called once.
+// Failures may be recorded before, during and after.
 func (s *Store) Run(ctx context.Context) error {
 	close(s.ready)
-	snapshot := time.NewTicker(s.opt.SnapshotEvery)
-	defer snapshot.Stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.syncLoop(ctx) })
+	wg.Go(func() { s.saveLoop(ctx) })
+	s.commitLoop(ctx)
+	wg.Wait()
+	return s.Close()
+}
+
+func (s *Store) commitLoop(ctx context.Context) {
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return s.Close()
-		case <-snapshot.C:
-			s.saveOrLog()
+			return
 		case <-tick.C:
 		case <-s.wake:
-			pause := time.NewTimer(commitDelay)
-			select {
-			case <-ctx.Done():
-			case <-pause.C:
-			}
-			pause.Stop()
+			sleep(ctx, commitDelay)
 		}
+		s.clockStep()
 		s.commitMu.Lock()
 		s.flushLocked()
 		next := s.keep.next(s.clock.mono(s.clock.now()), idleTick)
@@ -51,6 +55,67 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
+// syncLoop makes journal records durable also when nobody waits for them.
+func (s *Store) syncLoop(ctx context.Context) {
+	if s.journal == nil {
+		return
+	}
+	totals := time.NewTicker(idleTick)
+	defer totals.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-totals.C:
+			s.recordTotals()
+		case <-s.syncWake:
+		}
+		// The error stays in the journal, and saveLoop repairs it.
+		_ = s.journal.Sync()
+	}
+}
+
+// saveLoop saves a snapshot every SnapshotEvery, and soon after a fault.
+func (s *Store) saveLoop(ctx context.Context) {
+	if s.journal == nil {
+		return
+	}
+	regular := time.NewTicker(s.opt.SnapshotEvery)
+	defer regular.Stop()
+	faults := time.NewTicker(retrySave)
+	defer faults.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-regular.C:
+		case <-faults.C:
+			if s.Trouble() == nil && s.journal.Size() < maxJournal {
+				continue
+			}
+		}
+		before := s.Trouble()
+		switch err := s.Save(); {
+		case err != nil && before == nil:
+			s.opt.Log.Warn("state cannot be saved: bans go on, but are not acknowledged", "err", err)
+		case err == nil && before != nil:
+			s.opt.Log.Info("state is saved again", "dir", s.opt.Dir)
+		}
+	}
+}
+
+// maxJournal is the size in bytes from which a journal is replaced by a snapshot early.
+const maxJournal = 256 << 20
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
 // Ready is closed once Run serves.
 func (s *Store) Ready() <-chan struct{} { return s.ready }
 
@@ -62,11 +127,9 @@ func (s *Store) String() string {
 	return "state in " + s.opt.Dir
 }
 
-// Close saves a last snapshot if there is something to save and anything changed. The store can
-// still be used after it; what happens then is saved by another Close.
+// Close saves a last snapshot. The store can still be used after it; what happens then is saved by
+// another Close.
 func (s *Store) Close() error {
 	s.flush()
-	return nil
+	return s.Save()
 }
-
-func (s *Store) saveOrLog() {}

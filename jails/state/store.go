@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-memdb"
+
+	"stockade/jails/state/wal"
 )
 
 const (
@@ -48,6 +51,14 @@ type Store struct {
 	commitMu sync.Mutex
 	keep     keeper
 
+	fs        wal.FS
+	journal   *wal.Journal  // nil without Options.Dir
+	syncWake  chan struct{} // capacity 1: the journal has records to sync
+	recovery  Recovery
+	saved     saving
+	troubleMu sync.Mutex
+	trouble   error // of the last Save
+
 	rnd   func() float64
 	ready chan struct{}
 }
@@ -75,16 +86,30 @@ type cell struct {
 // it. Bans and windows whose time has passed are left out. The error says that the folder cannot
 // be used at all; see Recovery for what was lost without that.
 func Open(o Options) (*Store, error) {
+	if o.Dir == "" {
+		return open(o, nil)
+	}
+	fsys, err := wal.Dir(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	return open(o, fsys)
+}
+
+// open keeps the state in fsys; nil keeps it in memory.
+func open(o Options, fsys wal.FS) (*Store, error) {
 	db, err := newDB()
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	s := &Store{
-		opt:   o.withDefaults(),
-		db:    db,
-		wake:  make(chan struct{}, 1),
-		rnd:   rand.Float64,
-		ready: make(chan struct{}),
+		opt:      o.withDefaults(),
+		db:       db,
+		fs:       fsys,
+		wake:     make(chan struct{}, 1),
+		syncWake: make(chan struct{}, 1),
+		rnd:      rand.Float64,
+		ready:    make(chan struct{}),
 	}
 	s.clock = newClock(s.opt.Now)
 	s.changes.init()
@@ -93,6 +118,11 @@ func Open(o Options) (*Store, error) {
 		s.shards[i].cells = map[pkey]*cell{}
 	}
 	s.jails.Store(&map[string]*jailRow{})
+	if fsys != nil {
+		if err := s.recover(); err != nil {
+			return nil, fmt.Errorf("open state in %q: %w", o.Dir, err)
+		}
+	}
 	return s, nil
 }
 
@@ -140,7 +170,8 @@ func (s *Store) cellLocked(sh *shard, k *pkey) *cell {
 
 // load returns the committed row, or nil.
 func (s *Store) load(txn *memdb.Txn, k *pkey) *row {
-	raw, err := txn.First(tableRows, indexID, k)
+	arg := *k // escapes into the arguments
+	raw, err := txn.First(tableRows, indexID, &arg)
 	if err != nil {
 		panic("state: " + err.Error()) // the schema and the key type are ours
 	}
@@ -251,10 +282,10 @@ func (t *sourceTable) id(name string) uint32 {
 	return id
 }
 
-func (t *sourceTable) name(id uint32) string {
+func (t *sourceTable) all() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.names[id]
+	return slices.Clone(t.names)
 }
 
 // prefixLengths knows which lengths of prefixes the store holds, on the scale of pkey, and how many

@@ -1,0 +1,37 @@
+package state
+
+import "time"
+
+// maxDrift is how far the wall clock may move against the monotonic one before it counts as a step.
+const maxDrift = 500 * time.Millisecond
+
+// clockStep notices that the wall clock was set. Bans and windows go on by the monotonic clock; the
+// ends that are shown are moved to where they now are on the wall clock.
+func (s *Store) clockStep() {
+	v := s.moment()
+	offset := v.mono - v.now.UnixNano()
+	old := s.clock.offset.Load()
+	step := time.Duration(old - offset)
+	if step.Abs() < maxDrift {
+		return
+	}
+	s.clock.offset.Store(offset)
+	s.opt.Log.Warn("the wall clock was set", "by", step)
+	for _, b := range s.Bans("") {
+		if b.Permanent() {
+			continue
+		}
+		k := keyOf(b.Prefix)
+		sh := s.shard(&k)
+		sh.mu.Lock()
+		c := s.cellLocked(sh, &k)
+		if it := c.row.find(s.jail(b.Jail)); it != nil && it.ban != nil && it.until != forever {
+			it = itemOf(s.writeLocked(sh, c), it.jail)
+			next := *it.ban
+			next.End = wall(v.now, v.mono, it.until)
+			it.ban = &next
+		}
+		sh.mu.Unlock()
+		s.relieve()
+	}
+}

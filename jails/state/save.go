@@ -1,0 +1,160 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"stockade/jails/state/wal"
+)
+
+// saving is the state of the snapshots.
+type saving struct {
+	mu       sync.Mutex // held while a snapshot is written
+	newest   uint64     // generation of the newest snapshot, 0 for none
+	previous uint64
+}
+
+// Save writes a snapshot and lets go of what only older ones need. Without Options.Dir it does
+// nothing. On an error what was on disk still is; the bans in memory stay as they are.
+func (s *Store) Save() error {
+	if s.journal == nil {
+		return nil
+	}
+	s.saved.mu.Lock()
+	defer s.saved.mu.Unlock()
+	err := s.saveLocked()
+	if err != nil {
+		err = fmt.Errorf("save state in %q: %w", s.opt.Dir, err)
+	}
+	s.setTrouble(err)
+	return err
+}
+
+func (s *Store) saveLocked() error {
+	// Totals that no ban carries go into the snapshot; the journal's end may lack them.
+	gen, last, err := s.journal.Rotate()
+	if err != nil {
+		return err
+	}
+	v := s.view()
+	txn := s.db.Txn(false)
+	err = wal.WriteFile(s.fs, snapshotName(gen), func(w io.Writer) error { return s.writeSnapshot(w, txn, v) })
+	if err != nil {
+		return err
+	}
+	s.journal.Covered(last)
+	s.saved.previous, s.saved.newest = s.saved.newest, gen
+	return s.tidy()
+}
+
+// tidy removes what neither of the two newest snapshots needs.
+func (s *Store) tidy() error {
+	names, err := s.fs.List()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, prefix := range []string{snapshotPrefix, journalPrefix} {
+		for _, gen := range generations(names, prefix) {
+			if gen < s.saved.previous {
+				errs = append(errs, s.fs.Remove(fmt.Sprint(prefix, gen)))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Trouble is why the state on disk falls behind, nil while it does not. Bans go on meanwhile; what
+// is not on disk is not acknowledged.
+func (s *Store) Trouble() error {
+	if s.journal == nil {
+		return nil
+	}
+	if err := s.journal.Err(); err != nil && !errors.Is(err, wal.ErrClosed) {
+		return err
+	}
+	s.troubleMu.Lock()
+	defer s.troubleMu.Unlock()
+	return s.trouble
+}
+
+func (s *Store) setTrouble(err error) {
+	s.troubleMu.Lock()
+	defer s.troubleMu.Unlock()
+	s.trouble = err
+}
+
+// WaitDurable waits until the bans and unbans with journal numbers up to seq would survive a power
+// cut. Without a journal it returns at once. It ends with ctx's error when ctx is done.
+func (s *Store) WaitDurable(ctx context.Context, seq uint64) error {
+	if s.journal == nil || seq == 0 {
+		return nil
+	}
+	return s.journal.Wait(ctx, seq)
+}
+
+// Durable is the number up to which WaitDurable would not wait.
+func (s *Store) Durable() uint64 {
+	if s.journal == nil {
+		return 0
+	}
+	return s.journal.Durable()
+}
+
+// Logged is the number of the newest journal record: after an Unban, what to wait for.
+func (s *Store) Logged() uint64 {
+	if s.journal == nil {
+		return 0
+	}
+	return s.journal.Last()
+}
+
+// record writes to the journal what became of a prefix in a jail. b is nil for an unban.
+func (s *Store) record(k *pkey, jr *jailRow, b *Ban, v view) uint64 {
+	if s.journal == nil {
+		return 0
+	}
+	r := savedRecord{Kind: recordUnban, Jail: jr.name, Failed: jr.failed.Load(), Banned: jr.banned.Load(), Key: k[:]}
+	if b != nil {
+		r.Kind, r.Ban = recordBan, v.saveBan(b, v.until(b))
+	}
+	data, err := encoding.Marshal(&r)
+	if err == nil && len(data) > wal.MaxRecord && r.Ban != nil {
+		r.Ban.Evidence = nil
+		data, err = encoding.Marshal(&r)
+	}
+	if err != nil {
+		panic("state: " + err.Error()) // the types are ours
+	}
+	return s.log(data)
+}
+
+func (s *Store) log(data []byte) uint64 {
+	seq := s.journal.Append(data)
+	select {
+	case s.syncWake <- struct{}{}:
+	default:
+	}
+	return seq
+}
+
+// recordTotals writes the totals of the jails that counted since they were last written.
+func (s *Store) recordTotals() {
+	if s.journal == nil {
+		return
+	}
+	for _, jr := range *s.jails.Load() {
+		failed := jr.failed.Load()
+		if jr.logged.Swap(failed) == failed {
+			continue
+		}
+		data, err := encoding.Marshal(&savedRecord{Kind: recordCount, Jail: jr.name, Failed: failed, Banned: jr.banned.Load()})
+		if err != nil {
+			panic("state: " + err.Error()) // the type is ours
+		}
+		s.log(data)
+	}
+}

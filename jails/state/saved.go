@@ -1,0 +1,213 @@
+package state
+
+import (
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// The forms in which the state is written. Fields are only ever added at the end, with a new
+// schema number; times are Unix nanoseconds, 0 for none.
+
+// schema is the version of these forms.
+const schema = 1
+
+type savedHeader struct {
+	_      struct{} `cbor:",toarray"`
+	Schema int
+	Saved  int64
+	Jails  []savedJail
+	Names  []string // of sources, by number
+}
+
+type savedJail struct {
+	_              struct{} `cbor:",toarray"`
+	Name           string
+	Failed, Banned int64
+}
+
+type savedRow struct {
+	_     struct{} `cbor:",toarray"`
+	Key   []byte
+	Items []savedItem
+}
+
+type savedItem struct {
+	_    struct{} `cbor:",toarray"`
+	Jail int      // number of the jail in the header
+	Win  *savedWindow
+	Ban  *savedBan
+	Past *savedPast
+}
+
+type savedWindow struct {
+	_        struct{} `cbor:",toarray"`
+	Keep     int64
+	Half     int
+	Hits     []savedHit
+	Evidence []savedEvidence
+}
+
+type savedHit struct {
+	_      struct{} `cbor:",toarray"`
+	Time   int64
+	N, Src uint32
+}
+
+type savedEvidence struct {
+	_              struct{} `cbor:",toarray"`
+	Time, Received int64
+	Source, Trust  string
+	Origin, User   string
+	Pattern        int
+	Raw            []byte // as bytes: lines need not be UTF-8
+}
+
+type savedBan struct {
+	_          struct{} `cbor:",toarray"`
+	Scope      string
+	Start, End int64
+	Reason     []byte
+	Source     string
+	Trust      string
+	Failures   int
+	Count      int
+	Shadow     bool
+	Verdict    string
+	Evidence   []savedEvidence
+}
+
+type savedPast struct {
+	_     struct{} `cbor:",toarray"`
+	Count int
+	Last  int64
+}
+
+// The kinds of journal records.
+const (
+	recordBan   = 1 // the prefix is banned in the jail as said, whatever was before
+	recordUnban = 2
+	recordCount = 3 // only the totals
+)
+
+type savedRecord struct {
+	_              struct{} `cbor:",toarray"`
+	Kind           int
+	Jail           string
+	Failed, Banned int64 // the jail's totals
+	Key            []byte
+	Ban            *savedBan
+}
+
+var (
+	encoding = must(cbor.EncOptions{}.EncMode())
+	decoding = must(cbor.DecOptions{
+		MaxArrayElements: 1 << 20, MaxMapPairs: 16, MaxNestedLevels: 16,
+		UTF8: cbor.UTF8DecodeInvalid,
+	}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic("state: " + err.Error())
+	}
+	return v
+}
+
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n)
+}
+
+func saveEvidence(ev []Evidence) []savedEvidence {
+	out := make([]savedEvidence, len(ev))
+	for i := range ev {
+		e := &ev[i]
+		out[i] = savedEvidence{Time: nanos(e.Time), Received: nanos(e.Received), Source: e.Source, Trust: e.Trust,
+			Origin: e.Origin, User: e.User, Pattern: e.Pattern, Raw: []byte(e.Raw)}
+	}
+	return out
+}
+
+func loadEvidence(ev []savedEvidence) []Evidence {
+	if len(ev) == 0 {
+		return nil
+	}
+	out := make([]Evidence, len(ev))
+	for i := range ev {
+		e := &ev[i]
+		out[i] = Evidence{Time: fromNanos(e.Time), Received: fromNanos(e.Received), Source: e.Source, Trust: e.Trust,
+			Origin: e.Origin, User: e.User, Pattern: e.Pattern, Raw: string(e.Raw)}
+	}
+	return out
+}
+
+// saveBan writes the end as the wall time at which the store's clock will reach it, seen from now:
+// steps of the wall clock since the ban began are taken out.
+func (v view) saveBan(b *Ban, until int64) *savedBan {
+	out := &savedBan{Scope: b.Scope, Start: nanos(b.Start), Reason: []byte(b.Reason), Source: b.Source, Trust: b.Trust,
+		Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict, Evidence: saveEvidence(b.Evidence)}
+	if until != forever {
+		out.End = wall(v.now, v.mono, until).UnixNano()
+	}
+	return out
+}
+
+// loadBan returns nil when the ban has ended. A ban never lasts longer than it was meant to, also
+// when the wall clock went back.
+func (v view) loadBan(jail string, k *pkey, b *savedBan) *Ban {
+	out := &Ban{Jail: jail, Prefix: k.prefix(), Scope: b.Scope, Start: fromNanos(b.Start), Reason: string(b.Reason),
+		Source: b.Source, Trust: b.Trust, Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict}
+	if b.End != 0 {
+		left := min(time.Duration(b.End-v.now.UnixNano()), time.Duration(b.End-b.Start))
+		if left <= 0 {
+			return nil
+		}
+		out.End = v.now.Add(left)
+	}
+	out.Evidence = loadEvidence(b.Evidence)
+	return out
+}
+
+func (v view) saveItem(it *item, jail int) savedItem {
+	out := savedItem{Jail: jail}
+	if w := it.win; w != nil {
+		sw := &savedWindow{Keep: w.keep, Half: w.half, Hits: make([]savedHit, len(w.hits)), Evidence: saveEvidence(w.ev)}
+		for i, h := range w.hits {
+			sw.Hits[i] = savedHit{Time: wall(v.now, v.mono, h.t).UnixNano(), N: h.n, Src: h.src}
+		}
+		out.Win = sw
+	}
+	if it.ban != nil {
+		out.Ban = v.saveBan(it.ban, it.until)
+	}
+	if it.past != nil {
+		out.Past = &savedPast{Count: it.past.count, Last: wall(v.now, v.mono, it.past.last).UnixNano()}
+	}
+	return out
+}
+
+// at places a saved wall time on the store's clock, never in the future.
+func (v view) at(nanos int64) int64 { return v.mono - max(v.now.UnixNano()-nanos, 0) }
+
+// loadWindow returns nil when the window is empty by now. src translates the numbers of sources.
+func (v view) loadWindow(w *savedWindow, src func(uint32) uint32) *window {
+	out := &window{keep: w.Keep, half: w.Half, ev: loadEvidence(w.Evidence)}
+	for _, h := range w.Hits {
+		out.hits = append(out.hits, hit{t: v.at(h.Time), n: h.N, src: src(h.Src)})
+		out.n += int(h.N)
+	}
+	if len(out.hits) == 0 || out.deadline() <= v.mono {
+		return nil
+	}
+	return out
+}

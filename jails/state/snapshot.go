@@ -1,0 +1,295 @@
+package state
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/hashicorp/go-memdb"
+)
+
+// A snapshot file is a magic, chunks, an empty chunk, and the SHA-256 of all that. A chunk is its
+// length in 4 bytes, little-endian, and that much CBOR: first the header, then lists of rows.
+const (
+	snapshotMagic = "stksnap1"
+	chunkRows     = 256
+	maxChunk      = 64 << 20
+)
+
+var errSnapshot = errors.New("snapshot is damaged")
+
+// writeSnapshot writes what txn sees.
+func (s *Store) writeSnapshot(w io.Writer, txn *memdb.Txn, v view) error {
+	sum := sha256.New()
+	buffered := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<18)
+	if _, err := buffered.WriteString(snapshotMagic); err != nil {
+		return err
+	}
+	header, number := s.snapshotHeader(v)
+	if err := writeChunk(buffered, header); err != nil {
+		return err
+	}
+	rows, err := txn.Get(tableRows, indexID+"_prefix", "")
+	if err != nil {
+		return err
+	}
+	chunk := make([]savedRow, 0, chunkRows)
+	for raw := rows.Next(); raw != nil; raw = rows.Next() {
+		r := raw.(*row)
+		saved := savedRow{Key: r.key, Items: make([]savedItem, len(r.items))}
+		for i := range r.items {
+			saved.Items[i] = v.saveItem(&r.items[i], number[r.items[i].jail])
+		}
+		if chunk = append(chunk, saved); len(chunk) == chunkRows {
+			if err := writeChunk(buffered, chunk); err != nil {
+				return err
+			}
+			chunk = chunk[:0]
+		}
+	}
+	if len(chunk) > 0 {
+		if err := writeChunk(buffered, chunk); err != nil {
+			return err
+		}
+	}
+	if _, err := buffered.Write(make([]byte, 4)); err != nil {
+		return err
+	}
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	_, err = w.Write(sum.Sum(nil))
+	return err
+}
+
+// snapshotHeader also numbers the jails. It is made after the transaction began, so it has every
+// jail and source that the rows can name.
+func (s *Store) snapshotHeader(v view) (savedHeader, map[*jailRow]int) {
+	h := savedHeader{Schema: schema, Saved: v.now.UnixNano(), Names: s.sources.all()}
+	number := map[*jailRow]int{}
+	for _, name := range s.Jails() {
+		j := s.jail(name)
+		number[j] = len(h.Jails)
+		h.Jails = append(h.Jails, savedJail{Name: name, Failed: j.failed.Load(), Banned: j.banned.Load()})
+	}
+	return h, number
+}
+
+func writeChunk(w io.Writer, v any) error {
+	data, err := encoding.Marshal(v)
+	if err != nil {
+		return err
+	}
+	var size [4]byte
+	binary.LittleEndian.PutUint32(size[:], uint32(len(data)))
+	if _, err := w.Write(size[:]); err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+// checkSnapshot reads a snapshot to its end and reports whether its sum is right.
+func checkSnapshot(r io.Reader) error {
+	cr := newChunkReader(r)
+	for {
+		data, err := cr.next()
+		if err != nil {
+			return err
+		}
+		if data == nil {
+			return cr.end()
+		}
+	}
+}
+
+// chunkReader trusts no length before the bytes are there.
+type chunkReader struct {
+	r     *bufio.Reader
+	sum   hash.Hash
+	buf   bytes.Buffer
+	begun bool
+}
+
+func newChunkReader(r io.Reader) *chunkReader {
+	return &chunkReader{r: bufio.NewReaderSize(r, 1<<18), sum: sha256.New()}
+}
+
+// next returns the next chunk, valid until the following call, and nil at the last one.
+func (c *chunkReader) next() ([]byte, error) {
+	if !c.begun {
+		c.begun = true
+		head, err := c.read(len(snapshotMagic))
+		if err != nil {
+			return nil, err
+		}
+		if string(head) != snapshotMagic {
+			return nil, fmt.Errorf("%w: it begins with %q", errSnapshot, head)
+		}
+	}
+	size, err := c.read(4)
+	if err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint32(size)
+	if n == 0 {
+		return nil, nil
+	}
+	if n > maxChunk {
+		return nil, fmt.Errorf("%w: a chunk of %d bytes, at most %d are written", errSnapshot, n, maxChunk)
+	}
+	return c.read(int(n))
+}
+
+func (c *chunkReader) read(n int) ([]byte, error) {
+	c.buf.Reset()
+	if got, err := io.CopyN(&c.buf, c.r, int64(n)); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%w: it ends %d bytes early", errSnapshot, int64(n)-got)
+		}
+		return nil, err
+	}
+	c.sum.Write(c.buf.Bytes())
+	return c.buf.Bytes(), nil
+}
+
+// end checks the sum, and that nothing follows.
+func (c *chunkReader) end() error {
+	want := c.sum.Sum(nil)
+	got, err := io.ReadAll(io.LimitReader(c.r, int64(len(want))+1))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("%w: its checksum is wrong", errSnapshot)
+	}
+	return nil
+}
+
+// readSnapshot loads a snapshot whose sum was checked. Nothing else may use the store.
+func (s *Store) readSnapshot(r io.Reader, v view, rec *Recovery) error {
+	cr := newChunkReader(r)
+	data, err := cr.next()
+	if err != nil {
+		return err
+	}
+	var h savedHeader
+	if err := decoding.Unmarshal(data, &h); err != nil {
+		return fmt.Errorf("%w: header: %w", errSnapshot, err)
+	}
+	if h.Schema != schema {
+		return fmt.Errorf("snapshot has schema %d, this program reads %d", h.Schema, schema)
+	}
+	l := loader{s: s, v: v, rec: rec, names: make([]uint32, len(h.Names))}
+	for i, name := range h.Names {
+		l.names[i] = s.sources.id(name)
+	}
+	for _, sj := range h.Jails {
+		j := s.jail(sj.Name)
+		j.failed.Store(sj.Failed)
+		j.banned.Store(sj.Banned)
+		l.jails = append(l.jails, j)
+	}
+	for {
+		if data, err = cr.next(); err != nil || data == nil {
+			return err
+		}
+		var rows []savedRow
+		if err := decoding.Unmarshal(data, &rows); err != nil {
+			return fmt.Errorf("%w: rows: %w", errSnapshot, err)
+		}
+		if err := l.load(rows); err != nil {
+			return err
+		}
+	}
+}
+
+// loader puts saved rows into memdb.
+type loader struct {
+	s     *Store
+	v     view
+	rec   *Recovery
+	jails []*jailRow
+	names []uint32
+}
+
+func (l *loader) load(rows []savedRow) error {
+	s := l.s
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	txn := s.db.Txn(true)
+	defer txn.Abort()
+	for i := range rows {
+		r, err := l.row(&rows[i])
+		if err != nil {
+			return err
+		}
+		s.evidence.Add(s.keep.track(r))
+		s.store(txn, r, nil)
+	}
+	txn.Commit()
+	return nil
+}
+
+func (l *loader) row(saved *savedRow) (*row, error) {
+	if len(saved.Key) != len(pkey{}) {
+		return nil, fmt.Errorf("%w: a key of %d bytes", errSnapshot, len(saved.Key))
+	}
+	k := pkey(saved.Key)
+	r := &row{key: saved.Key, items: make([]item, 0, len(saved.Items))}
+	for i := range saved.Items {
+		si := &saved.Items[i]
+		if si.Jail < 0 || si.Jail >= len(l.jails) {
+			return nil, fmt.Errorf("%w: jail number %d of %d", errSnapshot, si.Jail, len(l.jails))
+		}
+		it := item{jail: l.jails[si.Jail]}
+		l.item(&it, si, &k)
+		r.items = append(r.items, it)
+	}
+	l.s.lengths.seen(&k)
+	return r, nil
+}
+
+func (l *loader) item(it *item, si *savedItem, k *pkey) {
+	v := l.v
+	if si.Win != nil {
+		if it.win = v.loadWindow(si.Win, l.source); it.win != nil {
+			it.win.shared = true
+			it.jail.failedNow.Add(1)
+		}
+	}
+	if si.Ban != nil {
+		if it.ban = v.loadBan(it.jail.name, k, si.Ban); it.ban != nil {
+			it.until = v.until(it.ban)
+			it.jail.bannedNow.Add(1)
+			l.s.lengths.ban(k, 1)
+		} else {
+			l.rec.Expired++
+		}
+	}
+	if si.Past != nil {
+		if at := v.at(si.Past.Last); at+l.s.keep.retention > v.mono || it.ban != nil {
+			it.past = &past{count: si.Past.Count, last: at}
+		}
+	}
+}
+
+func (l *loader) source(id uint32) uint32 {
+	if n := id &^ spoofableBit; int(n) < len(l.names) {
+		return l.names[n] | id&spoofableBit
+	}
+	return l.s.sources.id("") | id&spoofableBit
+}
+
+// until is when the ban ends on the store's clock.
+func (v view) until(b *Ban) int64 {
+	if b.End.IsZero() {
+		return forever
+	}
+	return v.mono + int64(b.End.Sub(v.now))
+}
