@@ -67,8 +67,9 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default: the one serve would read)")
 	root.PersistentFlags().StringVar(&a.socket, "socket", "", "control socket `path` of the daemon (default: the configuration's)")
 	root.AddCommand(
+		a.serve(), a.check(),
 		a.status(), a.jails(), a.sources(), a.bans(), a.explain(),
-		a.ban(), a.unban(), a.reload(), a.ping(), a.version(),
+		a.ban(), a.unban(), a.reload(), a.ping(), a.version(), a.regex(),
 	)
 	return root
 }

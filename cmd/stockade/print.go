@@ -120,3 +120,11 @@ func problemLine(p control.Problem) string {
 	b.WriteString(p.Message)
 	return b.String()
 }
+
+// plural writes a number with its noun: 1 error, 2 errors.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}

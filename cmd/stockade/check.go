@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"stockade/cmd/stockade/config"
+	"stockade/cmd/stockade/control"
+	"stockade/cmd/stockade/daemon"
+	"stockade/jails/filter/catalogue"
+)
+
+func (a *app) check() *cobra.Command {
+	var strict bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration: the verdict that serve would give, from the files alone",
+		Args:  cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&strict, "strict", false, "warnings are a negative answer too")
+	return a.reading(c, func(context.Context, []string) error {
+		problems := daemon.Check(daemon.CheckOptions{Config: a.config})
+		samples := checkCatalogue()
+		answer := control.Check{Problems: wireProblems(append(problems, samples...))}
+		errs := count(problems, config.SeverityError)
+		warnings := count(problems, config.SeverityWarning)
+		answer.OK = errs == 0 && len(samples) == 0 && (!strict || warnings == 0)
+		if err := a.printCheck(answer, errs+len(samples), warnings); err != nil {
+			return err
+		}
+		switch {
+		case errs > 0:
+			return &codedError{errNegative, exitUsage}
+		case !answer.OK:
+			return errNegative
+		}
+		return nil
+	})
+}
+
+func (a *app) printCheck(c control.Check, errs, warnings int) error {
+	if a.json {
+		return a.printJSON(c)
+	}
+	for _, p := range c.Problems {
+		if err := a.printf("%s\n", problemLine(p)); err != nil {
+			return err
+		}
+	}
+	if errs+warnings == 0 {
+		return a.printf("the configuration is good\n")
+	}
+	return a.printf("%s, %s\n", plural(errs, "error"), plural(warnings, "warning"))
+}
+
+// checkCatalogue runs the sample lines of the native filters.
+func checkCatalogue() []config.Problem {
+	var list []config.Problem
+	fault := func(name, message string) {
+		list = append(list, config.Problem{File: "catalogue/" + name + ".yaml", Severity: config.SeverityError, Message: message})
+	}
+	for _, name := range catalogue.Names() {
+		e, err := catalogue.Find(name)
+		if err != nil {
+			fault(name, err.Error())
+			continue
+		}
+		for _, message := range e.Test() {
+			fault(name, message)
+		}
+	}
+	return list
+}
+
+func count(problems []config.Problem, s config.Severity) int {
+	n := 0
+	for _, p := range problems {
+		if p.Severity == s {
+			n++
+		}
+	}
+	return n
+}
+
+func wireProblems(problems []config.Problem) []control.Problem {
+	list := make([]control.Problem, len(problems))
+	for i, p := range problems {
+		list[i] = control.Problem{
+			File: p.File, Line: p.Line, Column: p.Column, Path: control.Text(p.Path),
+			Severity: string(p.Severity), Message: p.Message,
+		}
+	}
+	return list
+}

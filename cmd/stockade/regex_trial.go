@@ -1,0 +1,110 @@
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"stockade/cmd/stockade/control"
+	"stockade/jails/filter"
+	"stockade/receiver/decode"
+)
+
+// trial looks at lines as the pipeline does, without grants, trust and origin.
+type trial struct {
+	decoder *decode.Decoder
+	matcher *filter.Matcher
+	route   filter.Route
+	now     time.Time
+	message decode.Message
+	lines   int
+	ignored uint64
+}
+
+func newTrial(f *filter.Filter, now time.Time, loc *time.Location) *trial {
+	set := filter.NewSet([]*filter.Filter{f}, nil)
+	return &trial{decoder: decode.New(loc), matcher: set.NewMatcher(), route: set.All(), now: now}
+}
+
+// verdict is what the filter says about one line.
+type verdict struct {
+	number  int
+	header  bool // it began with a syslog header
+	form    decode.Form
+	stamp   time.Time // zero: none found
+	ignored bool
+	matched bool // a failure
+	found   bool // a failure or a success: match is set
+	match   filter.Match
+	repeat  int
+}
+
+func (t *trial) line(line []byte) verdict {
+	t.lines++
+	m := &t.message
+	v := verdict{number: t.lines, header: t.decoder.DecodeLine(line, t.now, m)}
+	v.form, v.stamp, v.repeat = m.Form, m.Stamp, max(m.Repeat, 1)
+	at := v.stamp
+	if at.IsZero() {
+		at = t.now
+	}
+	in := filter.Line{
+		App: m.App, Host: m.Hostname, PID: m.ProcID, Text: m.Text, Time: at, Facility: m.Facility, Source: "regex",
+	}
+	matches := t.matcher.Match(&in, t.route)
+	ignored := t.matcher.Stats().Ignored
+	v.ignored = ignored > t.ignored
+	t.ignored = ignored
+	if len(matches) > 0 {
+		v.found, v.match = true, matches[0]
+		v.match.Attempts *= v.repeat
+		v.matched = v.match.Kind == filter.Failure
+	}
+	return v
+}
+
+// regexLine is one line's answer in JSON. Pattern is null when nothing matched.
+type regexLine struct {
+	Line     int               `json:"line"`
+	Matched  bool              `json:"matched"`
+	Ignored  bool              `json:"ignored"`
+	Address  control.Text      `json:"address"`
+	ID       control.Text      `json:"id"` // what is counted where it is no address
+	User     control.Text      `json:"user"`
+	Port     control.Text      `json:"port"`
+	Time     *time.Time        `json:"time"` // the line's own
+	Pattern  *int              `json:"pattern"`
+	Kind     control.Text      `json:"kind"` // failure or success
+	Attempts int               `json:"attempts"`
+	Fields   map[string]string `json:"fields"`
+}
+
+func (v *verdict) wire() regexLine {
+	out := regexLine{
+		Line: v.number, Matched: v.matched, Ignored: v.ignored, Time: control.Moment(v.stamp), Fields: map[string]string{},
+	}
+	if !v.found {
+		return out
+	}
+	m := &v.match
+	out.Address, out.ID = control.Text(matchAddress(m)), control.Text(m.ID)
+	out.User, out.Port = control.Text(m.User), control.Text(m.Port)
+	out.Pattern, out.Kind, out.Attempts = &m.Pattern, "failure", m.Attempts
+	if m.Kind == filter.Success {
+		out.Kind = "success"
+	}
+	for _, f := range m.Fields {
+		out.Fields[f.Name] = f.Value
+	}
+	return out
+}
+
+// matchAddress is the address as the line named it, with its length where the line named a subnet.
+func matchAddress(m *filter.Match) string {
+	if !m.Addr.IsValid() {
+		return ""
+	}
+	if m.Bits >= 0 && m.Bits < m.Addr.BitLen() {
+		return netip.PrefixFrom(m.Addr, m.Bits).String()
+	}
+	return m.Addr.String()
+}

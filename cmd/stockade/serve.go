@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"stockade/cmd/stockade/config"
+	"stockade/cmd/stockade/daemon"
+	"stockade/firewall"
+)
+
+func (a *app) serve() *cobra.Command {
+	var observe bool
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon: receive log lines, find abuse, ban at the firewall",
+		Long: `Run the daemon: receive log lines, find abuse, ban at the firewall.
+
+It stops on SIGINT and SIGTERM and reads its configuration again on SIGHUP. Bans stay in the
+kernel when it stops.`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&observe, "observe", false, "record bans, enforce none")
+	return a.verb(c, func(ctx context.Context, _ []string) error {
+		if a.socket != "" {
+			return usagef("serve: the socket is control.socket of the configuration")
+		}
+		return serveError(daemon.Run(ctx, daemon.Options{Config: a.config, Observe: observe, Stderr: a.stderr}))
+	})
+}
+
+// serveError gives an error of the daemon its exit code.
+func serveError(err error) error {
+	var bad *config.Errors
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &bad), errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return &codedError{err, exitUsage}
+	case errors.Is(err, firewall.ErrCapability), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return &codedError{err, exitPermission}
+	}
+	return err
+}
