@@ -132,10 +132,11 @@ func (l *Loaded) readFiles(o Options) []*node {
 func (l *Loaded) Overrides() []Override { return l.overrides }
 
 // Report adds a fault at a path of the merged configuration, such as jails[2].filter.failregex[0].
-// One at a value that could not be decoded is left out: its zero value is not what was written.
+// One at or below a value that could not be decoded is left out: its zero value is not what was
+// written.
 func (l *Loaded) Report(path string, severity Severity, message string) {
 	n, exact := l.Origins.find(path)
-	if exact && undecoded(n, !strings.HasSuffix(path, "]")) {
+	if undecoded(n, exact && !strings.HasSuffix(path, "]")) {
 		return
 	}
 	l.problems.add(n.at, path, severity, message)

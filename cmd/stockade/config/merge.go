@@ -27,6 +27,10 @@ func (m *merger) merge(base, over *node, s *shape, path string) *node {
 		return over
 	case over == nil || over.kind == nullNode:
 		return base
+	case s.leaf == noLeaf && undecoded(over, false):
+		return base // the fault was reported; what it hides must not look like one
+	case base.kind == scalarNode && over.kind == scalarNode && base.text == over.text && base.at.file != defaultFile:
+		return base // said twice, not overridden
 	case s.fields != nil && base.kind == mapNode && over.kind == mapNode:
 		for _, e := range over.entries {
 			f := s.field(e.key)

@@ -96,14 +96,14 @@ func (c *problems) add(at position, path string, severity Severity, message stri
 	if c.seen[key] {
 		return
 	}
-	if len(c.list) >= maxProblems {
-		c.lost++
-		return
-	}
 	if c.seen == nil {
 		c.seen = map[Problem]bool{}
 	}
 	c.seen[key] = true
+	if len(c.list) >= maxProblems {
+		c.lost++
+		return
+	}
 	c.list = append(c.list, p)
 }
 

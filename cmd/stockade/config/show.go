@@ -84,7 +84,7 @@ func printable(r rune) rune {
 
 var (
 	bareWord   = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./-]*$`)
-	bareNumber = regexp.MustCompile(`^-?[0-9][A-Za-z0-9.]*$`)
+	bareNumber = regexp.MustCompile(`^-?[0-9][A-Za-z0-9./]*$`)
 	reserved11 = regexp.MustCompile(`^(?i:true|false|null|yes|no|on|off|y|n|\.inf|\.nan)$`)
 	quotable   = regexp.MustCompile(`^[ -~]*$`)
 )

@@ -116,7 +116,7 @@ func suggestVariable(name string, paths map[string]string) string {
 	slices.Sort(legal)
 	near := nearest(strings.TrimPrefix(name, EnvPrefix), legal)
 	if near == "" {
-		return "; `stockade config schema` lists the keys, each scalar outside a list has a variable"
+		return "; each scalar outside a list has one, such as STOCKADE_FIREWALL_BACKEND"
 	}
 	return fmt.Sprintf("; did you mean %s%s?", EnvPrefix, near)
 }

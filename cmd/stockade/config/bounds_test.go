@@ -1,0 +1,46 @@
+package config
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestNoiseCostsBoundedTimeAndMemory feeds what makes YAML parsers slow. The limits are far above
+// what is measured (0.3 s, 150 MiB in all) and far below what an unbounded parser takes (minutes).
+func TestNoiseCostsBoundedTimeAndMemory(t *testing.T) {
+	units := []string{"[", "{", "]", "- ", "-\n", "? ", "a: ", "a:\n", "a: b\n", "# c\n", "'", "\"", "|\n a\n", "&a ", "*a ", "!t ",
+		"---\n", ",", "a", "a: {b: c}\n", "- a\n", "a: |\n x\n", "a: \"\\u0041\"\n", "- [1,2,3]\n", "? a\n", " ", "\t", "\r", "{a: b},\n"}
+	sizes := []int{maxFileBytes, maxTokens}
+	if testing.Short() {
+		sizes = sizes[1:]
+	}
+	for _, unit := range units {
+		for _, size := range sizes {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			var p problems
+			parse("noise", []byte(strings.Repeat(unit, size/len(unit))), &p)
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			if allocated := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 10*time.Second || allocated > 1000 {
+				t.Errorf("%d bytes of %q took %v and %d MiB", size, unit, took, allocated)
+			}
+		}
+	}
+}
+
+func TestLargeConfigurationIsWithinTheBounds(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("jails:\n")
+	for i := range 2000 {
+		fmt.Fprintf(&b, "  - name: jail-%d\n    filter: {failregex: ['^<HOST> x$']}\n    ports: [22, 443/tcp]\n    maxretry: 3\n    findtime: 10m\n", i)
+	}
+	l := mustLoad(t, write(t, map[string]string{"": b.String()}))
+	if len(l.Config.Jails) != 2000 {
+		t.Errorf("%d jails of %d bytes", len(l.Config.Jails), b.Len())
+	}
+}
