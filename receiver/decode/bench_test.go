@@ -1,8 +1,12 @@
 package decode
 
 import (
+	"bytes"
+	"io"
 	"testing"
 	"time"
+
+	"stockade/receiver/frame"
 )
 
 var benchLines = []struct{ name, line string }{
@@ -29,4 +33,39 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkFrameAndDecode takes all lines of benchLines in turn from one LF-framed stream.
+func BenchmarkFrameAndDecode(b *testing.B) {
+	now := time.Date(2026, 11, 24, 6, 0, 5, 0, time.UTC)
+	var data []byte
+	for range 200 {
+		for _, l := range benchLines {
+			data = append(append(data, l.line...), '\n')
+		}
+	}
+	d, src := New(time.FixedZone("", 3600)), bytes.NewReader(data)
+	r := frame.NewReader(endless{src}, frame.Options{})
+	var m Message
+	b.SetBytes(int64(len(data) / 200 / len(benchLines)))
+	b.ReportAllocs()
+	for b.Loop() {
+		f, err := r.Next()
+		if err != nil {
+			b.Fatal(err)
+		}
+		d.Decode(f.Bytes, now, &m)
+	}
+}
+
+// endless reads its data again and again.
+type endless struct{ *bytes.Reader }
+
+func (e endless) Read(p []byte) (int, error) {
+	if e.Len() == 0 {
+		if _, err := e.Seek(0, io.SeekStart); err != nil {
+			return 0, err
+		}
+	}
+	return e.Reader.Read(p)
 }

@@ -14,7 +14,8 @@
 // brackets. So the first word behind the stamp is the TAG if it ends in ":" or "[pid]", because
 // no host name does; else it is the HOSTNAME, and the second word is looked at in the same way.
 // A word that ends in neither is never cut off the text: App stays empty then. Without a stamp
-// the first word is a TAG under the same rule, and a HOSTNAME only before a TAG with a PID.
+// the first word is a TAG under the same rule, and a HOSTNAME only before a TAG with a PID. A log
+// level in capitals behind an ISO stamp is no HOSTNAME: loggers of applications write it there.
 //
 // Three families have app names of their own, so that a catalogue can name them by a glob:
 //

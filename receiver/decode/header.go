@@ -28,7 +28,7 @@ func (m *Message) header(b []byte, p int) {
 		return
 	}
 	n := hostLen(b[p:])
-	if n == 0 {
+	if n == 0 || m.Form == ISO && isLevel(b[p:p+n]) {
 		m.Text = b[p:]
 		return
 	}
@@ -83,11 +83,11 @@ func (m *Message) bare(b []byte, p int) {
 // tag reads "TAG: TEXT" or "TAG[PID]: TEXT" at b[p:] into App, ProcID and Text. Where a host name
 // could stand instead, spaced demands a space behind the colon, which no IPv6 address has.
 func (m *Message) tag(b []byte, p int, spaced bool) bool {
-	i := p
-	for i < len(b) && class[b[i]]&tagByte != 0 {
+	i, end := p, min(len(b), p+maxTag+1)
+	for i < end && class[b[i]]&tagByte != 0 {
 		i++
 	}
-	if i <= p || i == len(b) || i-p > maxTag {
+	if i <= p || i >= end {
 		return false
 	}
 	switch b[i] {
@@ -148,11 +148,11 @@ func (m *Message) tagPID(b []byte, p, i int) bool {
 
 // hostLen returns the length of the host name that b begins with, or 0. It is followed by a space.
 func hostLen(b []byte) int {
-	i := 0
-	for i < len(b) && class[b[i]]&hostByte != 0 {
+	i, end := 0, min(len(b), maxHost+1)
+	for i < end && class[b[i]]&hostByte != 0 {
 		i++
 	}
-	if i == len(b) || b[i] != ' ' || i > maxHost {
+	if i == end || b[i] != ' ' {
 		return 0
 	}
 	return i

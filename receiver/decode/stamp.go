@@ -26,7 +26,7 @@ type stampCache struct {
 	head, tail uint64 // its bytes 0 to 7 and 7 to 14
 	hour       int64  // of receipt
 	rule       yearRule
-	sec        int64 // its Unix time
+	at         time.Time // in UTC
 }
 
 const bsdLen = len("Jan _2 15:04:05")
@@ -57,7 +57,7 @@ func (d *Decoder) bsd(b []byte, received time.Time, rule yearRule, loc *time.Loc
 	if canonical {
 		head, tail = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[bsdLen-8:])
 		if c := &d.last; head == c.head && tail == c.tail && hour == c.hour && rule == c.rule && loc == d.loc {
-			return st.finishBSD(b, bsdLen, c.sec)
+			return st.finishBSD(b, bsdLen, c.at)
 		}
 	}
 	month := monthOf(b)
@@ -92,25 +92,24 @@ func (d *Decoder) bsd(b []byte, received time.Time, rule yearRule, loc *time.Loc
 	} else if day < 1 || day > daysIn(year, month) {
 		return 0
 	}
-	sec := time.Date(year, month, day, 0, 0, sod, 0, loc).Unix()
+	at := time.Date(year, month, day, 0, 0, sod, 0, loc).UTC()
 	if canonical && p == bsdLen && loc == d.loc {
-		d.last = stampCache{head, tail, hour, rule, sec}
+		d.last = stampCache{head, tail, hour, rule, at}
 	}
-	return st.finishBSD(b, p, sec)
+	return st.finishBSD(b, p, at)
 }
 
 // finishBSD reads a fraction behind the stamp of n bytes and fills st.
-func (st *stamp) finishBSD(b []byte, n int, sec int64) int {
-	nsec := 0
+func (st *stamp) finishBSD(b []byte, n int, at time.Time) int {
 	if n+1 < len(b) && b[n] == '.' && isDigit(b[n+1]) {
-		var f int
-		nsec, f = fraction(b[n+1:])
+		nsec, f := fraction(b[n+1:])
+		at = at.Add(time.Duration(nsec))
 		n += 1 + f
 	}
 	if n < len(b) && b[n] != ' ' && b[n] != ':' {
 		return 0
 	}
-	*st = stamp{time.Unix(sec, int64(nsec)).UTC(), n, RFC3164, true}
+	st.at, st.n, st.form, st.guessed = at, n, RFC3164, true
 	return n
 }
 
@@ -131,7 +130,7 @@ func yearFirst(b []byte, loc *time.Location, st *stamp) int {
 	if sod < 0 {
 		return 0
 	}
-	return st.finishBSD(b, p+8, time.Date(year, month, day, 0, 0, sod, 0, loc).Unix())
+	return st.finishBSD(b, p+8, time.Date(year, month, day, 0, 0, sod, 0, loc).UTC())
 }
 
 // chooseYear returns the year of a stamp without one. hour is the hour of receipt since 1970.
