@@ -141,3 +141,12 @@ func named(names ...string) []SourceConfig {
 	}
 	return all
 }
+
+func tlsClient(t testing.TB, c net.Conn, cfg *tls.Config) *tls.Conn {
+	t.Helper()
+	tc := tls.Client(c, cfg)
+	if err := tc.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return tc
+}

@@ -52,7 +52,7 @@ func (r *reader) put(f frame.Frame, s *Source, p *Peer, now time.Time) {
 	e := &r.entry
 	loc := s.Location()
 	if r.strict != nil {
-		if !r.strict.decode(f.Bytes, loc, &e.Message) {
+		if !r.strict.decode(f.Bytes, loc, now, &e.Message) {
 			r.l.refused.add(now, &refusal{reason: ReasonFormat, peer: p, source: s, sample: f.Bytes,
 				detail: "the line is not " + r.l.cfg.Format})
 			return

@@ -11,6 +11,7 @@ import (
 const (
 	leastStrict = 8       // bytes: shorter lines crash the parsers
 	mostStrict  = 8 << 10 // bytes: RFC 5425 section 4.3.1 asks for no more
+	halfYear    = 183 * 24 * time.Hour
 )
 
 // strict reads lines with the parsers of go-syslog, which accept nothing but their RFC. They
@@ -31,8 +32,8 @@ func newStrict(name string) *strict {
 	return nil
 }
 
-// decode fills m from a line and reports whether the line keeps to the format.
-func (s *strict) decode(line []byte, loc *time.Location, m *decode.Message) (ok bool) {
+// decode fills m from a line received now and reports whether the line keeps to the format.
+func (s *strict) decode(line []byte, loc *time.Location, now time.Time, m *decode.Message) (ok bool) {
 	if len(line) < leastStrict || len(line) > mostStrict || line[0] != '<' {
 		return false
 	}
@@ -64,6 +65,10 @@ func (s *strict) decode(line []byte, loc *time.Location, m *decode.Message) (ok 
 	m.Hostname = text("hostname")
 	if s.form == decode.RFC3164 {
 		m.ZoneGuessed = true
+		// The parser takes the current year: in January that puts December in the future.
+		if m.Stamp.Sub(now) > halfYear {
+			m.Stamp = m.Stamp.AddDate(-1, 0, 0)
+		}
 		m.App, m.Text = text("tag"), []byte(parts["content"].(string))
 		return true
 	}
