@@ -189,6 +189,9 @@ func (s *Store) apply(r *savedRecord, v view) error {
 		return fmt.Errorf("a key of %d bytes", len(r.Key))
 	}
 	k := pkey(r.Key)
+	if p := k.prefix(); !p.IsValid() || p != p.Masked() {
+		return errors.New("a key that is no prefix")
+	}
 	sh := s.shard(&k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

@@ -241,6 +241,9 @@ func (l *loader) row(saved *savedRow) (*row, error) {
 		return nil, fmt.Errorf("%w: a key of %d bytes", errSnapshot, len(saved.Key))
 	}
 	k := pkey(saved.Key)
+	if p := k.prefix(); !p.IsValid() || p != p.Masked() {
+		return nil, fmt.Errorf("%w: a key that is no prefix", errSnapshot)
+	}
 	r := &row{key: saved.Key, items: make([]item, 0, len(saved.Items))}
 	for i := range saved.Items {
 		si := &saved.Items[i]

@@ -110,6 +110,16 @@ func (j *Journal) Sync() error {
 	return j.syncLocked()
 }
 
+// syncTo is Sync unless someone else has made the record durable in the meantime.
+func (j *Journal) syncTo(seq uint64) error {
+	j.syncMu.Lock()
+	defer j.syncMu.Unlock()
+	if j.Durable() >= seq {
+		return nil
+	}
+	return j.syncLocked()
+}
+
 // syncLocked writes what waits; syncMu is held.
 func (j *Journal) syncLocked() error {
 	j.mu.Lock()
@@ -156,15 +166,14 @@ func (j *Journal) syncedLocked(upTo uint64) {
 func (j *Journal) Wait(ctx context.Context, seq uint64) error {
 	for {
 		j.mu.Lock()
+		seq = min(seq, j.last) // what was never appended is not waited for
 		done, broken, moved := j.durable >= seq, j.err != nil || j.hole, j.moved
 		j.mu.Unlock()
 		if done {
 			return nil
 		}
-		if !broken {
-			if j.Sync() == nil {
-				continue
-			}
+		if !broken && j.syncTo(seq) == nil {
+			continue
 		}
 		select {
 		case <-ctx.Done():
