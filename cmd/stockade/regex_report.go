@@ -24,10 +24,10 @@ type report struct {
 	ignores  []string
 
 	lines, matched, ignored, missed int
+	logins                          int // lines of successful logins: neither matched nor missed
 	attempts                        int
 	hits                            []int // by pattern
 	forms                           map[string]int
-	undated                         int
 	matchedLines, missedLines       []string
 }
 
@@ -41,11 +41,7 @@ func newReport(f *filter.Filter, o *regexOptions) *report {
 
 func (r *report) add(v *verdict, line []byte) {
 	r.lines++
-	if v.stamp.IsZero() {
-		r.undated++
-	} else {
-		r.forms[v.form.String()]++
-	}
+	r.forms[v.dateForm()]++
 	if v.found {
 		r.hits[v.match.Pattern]++
 	}
@@ -56,6 +52,8 @@ func (r *report) add(v *verdict, line []byte) {
 		if r.o.allMatched && len(r.matchedLines) < maxKept {
 			r.matchedLines = append(r.matchedLines, string(line))
 		}
+	case v.found:
+		r.logins++
 	case v.ignored:
 		r.ignored++
 	default:
@@ -73,6 +71,7 @@ type regexSummary struct {
 	Matched  int               `json:"matched"`
 	Ignored  int               `json:"ignored"`
 	Missed   int               `json:"missed"`
+	Logins   int               `json:"logins"`
 	Attempts int               `json:"attempts"`
 	Hits     control.List[int] `json:"hits"`
 }
@@ -80,7 +79,7 @@ type regexSummary struct {
 func (r *report) summary() regexSummary {
 	return regexSummary{
 		Summary: true, Lines: r.lines, Matched: r.matched, Ignored: r.ignored, Missed: r.missed,
-		Attempts: r.attempts, Hits: r.hits,
+		Logins: r.logins, Attempts: r.attempts, Hits: r.hits,
 	}
 }
 
@@ -88,16 +87,10 @@ func (r *report) summary() regexSummary {
 func (r *report) print(w io.Writer) {
 	put := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 	put("\nResults\n=======\n\n")
-	failures := 0
-	for i, p := range r.patterns {
-		if p.Kind == filter.Failure {
-			failures += r.hits[i]
-		}
-	}
-	put("Failregex: %d total\n", failures)
+	put("Failregex: %d total\n", r.matched)
 	r.printPatterns(put, filter.Failure)
-	if successes := r.matchesOf(filter.Success); successes > 0 {
-		put("\nSuccessful logins: %d total\n", successes)
+	if r.logins > 0 {
+		put("\nLogins: %d total\n", r.logins)
 		r.printPatterns(put, filter.Success)
 	}
 	put("\nIgnoreregex: %d total\n", r.ignored)
@@ -108,10 +101,10 @@ func (r *report) print(w io.Writer) {
 	for _, name := range slices.Sorted(maps.Keys(r.forms)) {
 		put("|  [%d] %s\n", r.forms[name], name)
 	}
-	if r.undated > 0 {
-		put("|  [%d] no date\n", r.undated)
-	}
 	put("`-\n\nLines: %d lines, %d ignored, %d matched, %d missed\n", r.lines, r.ignored, r.matched, r.missed)
+	if r.logins > 0 {
+		put("Successful logins: %d\n", r.logins)
+	}
 	if r.attempts != r.matched {
 		put("Attempts: %d\n", r.attempts)
 	}
@@ -127,33 +120,24 @@ func (r *report) print(w io.Writer) {
 	}
 }
 
-func (r *report) matchesOf(kind filter.Kind) int {
-	n := 0
-	for i, p := range r.patterns {
-		if p.Kind == kind {
-			n += r.hits[i]
-		}
-	}
-	return n
-}
-
 // printPatterns lists the patterns of a kind that hit something, numbered from 1.
 func (r *report) printPatterns(put func(string, ...any), kind filter.Kind) {
-	if r.matchesOf(kind) == 0 {
-		return
-	}
-	put("|-  #) [# of hits] pattern\n")
+	head := "|-  #) [# of hits] pattern\n"
 	for i, p := range r.patterns {
 		if p.Kind != kind || r.hits[i] == 0 {
 			continue
 		}
+		put("%s", head)
+		head = ""
 		name := ""
 		if p.Name != "" {
 			name = p.Name + ": "
 		}
 		put("|  %2d) [%d] %s\n", i+1, r.hits[i], control.Escape(name+p.Text))
 	}
-	put("`-\n")
+	if head == "" {
+		put("`-\n")
+	}
 }
 
 func printLines(put func(string, ...any), what string, lines []string, total int) {

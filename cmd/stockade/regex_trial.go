@@ -62,6 +62,19 @@ func (t *trial) line(line []byte) verdict {
 	return v
 }
 
+// dateForm says where the line's time comes from.
+func (v *verdict) dateForm() string {
+	switch {
+	case v.stamp.IsZero():
+		return "no date"
+	case v.form != decode.File:
+		return v.form.String()
+	case v.header:
+		return "syslog header without PRI"
+	}
+	return "date in the line"
+}
+
 // regexLine is one line's answer in JSON. Pattern is null when nothing matched.
 type regexLine struct {
 	Line     int               `json:"line"`

@@ -179,5 +179,5 @@ func Example_escape() {
 	fmt.Println(control.Escape("clear\x1b[2J and \u009b31m, \xff, \u202e, a\\b"))
 	// Output:
 	// plain é “text”
-	// clear\x1b[2J and \u009b31m, \xff, \u202e, a\\b
+	// clear\x1b[2J and \u009b31m, \xff, \u202e, a\b
 }
