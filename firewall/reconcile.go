@@ -33,8 +33,10 @@ const MaxForeign = 1 << 20
 // Reconciler is an Enforcer that can be made equal to a store.
 type Reconciler interface {
 	// Reconcile makes each desired element enforced, without touching those that already are, and
-	// treats the others as foreign says. desired is read once, in pieces, and may be of any
-	// length; of two elements of one key the first wins. The error says that the kernel could not be reached.
+	// treats the others as foreign says. desired is read once, in pieces, may be of any length,
+	// and gives each key once; it must not call the backend. What Apply changes meanwhile, from
+	// another goroutine, may be undone. The error says that the kernel could not be reached, or is
+	// that of a done ctx; the report then covers what was done until then.
 	Reconcile(ctx context.Context, desired iter.Seq[Element], foreign Foreign) (Report, error)
 }
 
@@ -49,7 +51,7 @@ func (o *Observe) Reconcile(ctx context.Context, desired iter.Seq[Element], fore
 			return r, err
 		}
 		k := key{e.Prefix, e.Scope}
-		if seen[k] || !e.End.IsZero() && e.End.Sub(now) < MinRemaining {
+		if !e.End.IsZero() && e.End.Sub(now) < MinRemaining {
 			continue
 		}
 		seen[k] = true

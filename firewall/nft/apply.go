@@ -257,7 +257,7 @@ func (e *Enforcer) write(ops []op) error {
 	var err error
 	for range retries {
 		e.encode(ops)
-		err = e.sent(e.writer.commit())
+		err = e.counted(e.sent(e.writer.commit()))
 		switch {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.EBUSY),
 			errors.Is(err, unix.ENOMEM), errors.Is(err, unix.ERESTART):
@@ -327,7 +327,10 @@ func (e *Enforcer) readBack(ops []op, results []firewall.Result) error {
 	for i, q := range queries {
 		o := ops[i]
 		asked := q.found != o.remove && (o.remove || ends(q.entry, o.end, now))
-		if q.err != nil || !asked {
+		if q.err == nil && asked {
+			e.sample(o)
+			e.filled[o.set.family] = now
+		} else {
 			e.fail(o, results, fmt.Errorf("set %s: %w", q.set, cmpErr(q.err, errReadBack)))
 		}
 	}

@@ -53,8 +53,16 @@ type Enforcer struct {
 	families map[family]bool
 	nets     map[setID]*netSet
 	never    []netip.Prefix
-	now      func() time.Time
-	sent     func(error) error // what commit answered, as a test wants it heard
+	filled   map[family]time.Time               // when each was last written to
+	samples  map[setID]map[netip.Addr]time.Time // some elements and their ends
+	repaired []string                           // what was found missing outside of Watch
+
+	generation uint32     // of the ruleset after our last transaction
+	own        [64]uint32 // generations that we made, each at its number modulo the length
+	disturbed  bool       // others have made transactions before that
+
+	now  func() time.Time
+	sent func(error) error // what commit answered, as a test wants it heard
 }
 
 // Open makes the table, or takes over the one that is there with the elements it holds, and
@@ -65,6 +73,7 @@ func Open(o Options) (*Enforcer, error) {
 		config: o.Config, log: o.Log, netns: o.NetNS, setSize: o.SetSize,
 		table:    &nftables.Table{Family: nftables.TableFamilyINet, Name: o.Config.Table},
 		families: map[family]bool{base: true}, nets: make(map[setID]*netSet),
+		filled: make(map[family]time.Time), samples: make(map[setID]map[netip.Addr]time.Time),
 		now: time.Now, sent: func(err error) error { return err },
 	}
 	if e.log == nil {
@@ -114,7 +123,8 @@ func (e *Enforcer) dial() error {
 
 // takeOver makes the table what it must be, keeping what is in it.
 func (e *Enforcer) takeOver() error {
-	if _, err := generation(e.reader); err != nil {
+	var err error
+	if e.generation, err = generation(e.reader); err != nil {
 		return err
 	}
 	if err := e.ensureTable(); err != nil {

@@ -126,6 +126,7 @@ func (e *Enforcer) changeNets(changes []firewall.Change, which []int, results []
 				results[i].Err = fmt.Errorf("prefix %s: %w: at most %d prefixes that are not single addresses", c.Prefix, firewall.ErrFull, firewall.MaxNets)
 			default:
 				delete(n.adopted, c.Prefix)
+				e.filled[id.family] = now
 				c.Comment = cut(c.Comment)
 				n.elements[c.Prefix] = c.Element
 			}
@@ -228,7 +229,7 @@ func (e *Enforcer) writeNets(id setID) ([]segment, error) {
 	list(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, removed)
 	list(unix.NFT_MSG_DELSETELEM, 0, removed)
 	list(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, added)
-	if err := e.sent(l.commit()); err != nil && !errors.Is(err, errUnknown) {
+	if err := e.counted(e.sent(l.commit())); err != nil && !errors.Is(err, errUnknown) {
 		return have, fmt.Errorf("write set %s: %w", name, err)
 	}
 	return have, read()

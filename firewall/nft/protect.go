@@ -62,7 +62,7 @@ func (e *Enforcer) writeNever() error {
 		elementList(&l.enc, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|unix.NLM_F_ACK, e.config.Table, set, len(want[set]),
 			func(enc *encoder, i int) { appendSegment(enc, want[set][i], 0) })
 	}
-	if err := e.sent(l.commit()); err != nil && !errors.Is(err, errUnknown) {
+	if err := e.counted(e.sent(l.commit())); err != nil && !errors.Is(err, errUnknown) {
 		return fmt.Errorf("write the protected prefixes: %w", err)
 	}
 	for set, w := range want {

@@ -21,8 +21,10 @@ func (e *Enforcer) withRepair(step func() error) error {
 }
 
 // repair makes the table, its sets, chains and rules anew where they are gone. Elements that are
-// gone stay gone until they are set again.
+// gone stay gone until they are set again; Watch tells of them.
 func (e *Enforcer) repair() error {
+	e.repaired = append(e.repaired, "something of the table was gone")
+	e.disturbed = true
 	if err := e.ensureTable(); err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}

@@ -146,6 +146,20 @@ func (e *Enforcer) banDefinition(id setID) *nftables.Set {
 	return s
 }
 
+// definitions are all sets of our table.
+func (e *Enforcer) definitions() []*nftables.Set {
+	var out []*nftables.Set
+	for _, name := range []string{never4, never6, seen4, seen6} {
+		out = append(out, e.definition(name))
+	}
+	for _, f := range e.familyList() {
+		for k := range kinds {
+			out = append(out, e.banDefinition(setID{k, f}))
+		}
+	}
+	return out
+}
+
 // found is a set of our table as the kernel has it.
 type found struct {
 	name, comment string

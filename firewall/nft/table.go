@@ -87,12 +87,12 @@ func (e *Enforcer) ensureTable() error {
 		if t.exists && t.flags&tableDormant == 0 {
 			return nil
 		}
-		err = newTable(e.writer, name, t.flags&tablePersist)
+		err = e.counted(newTable(e.writer, name, t.flags&tablePersist))
 	default:
 		e.owned = true
-		if err = newTable(e.writer, name, tableOwner|tablePersist); errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+		if err = e.counted(newTable(e.writer, name, tableOwner|tablePersist)); errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
 			e.owned = false
-			err = newTable(e.writer, name, 0)
+			err = e.counted(newTable(e.writer, name, 0))
 		}
 	}
 	if err != nil {
@@ -131,16 +131,9 @@ func (e *Enforcer) structure() error {
 		}
 		return c.AddSet(s, nil)
 	}
-	for _, name := range []string{never4, never6, seen4, seen6} {
-		if err := want(e.definition(name)); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
-	}
-	for _, f := range families {
-		for k := range kinds {
-			if err := want(e.banDefinition(setID{k, f})); err != nil {
-				return fmt.Errorf("set %s: %w", setID{k, f}.name(), err)
-			}
+	for _, s := range e.definitions() {
+		if err := want(s); err != nil {
+			return fmt.Errorf("set %s: %w", s.Name, err)
 		}
 	}
 	for _, r := range e.program(families) {
@@ -151,7 +144,7 @@ func (e *Enforcer) structure() error {
 			}
 			a.lookup.SetName, a.lookup.SetID = s.Name, s.ID
 		}
-		c.AddRule(&nftables.Rule{Table: e.table, Chain: e.chain(r.chain), Exprs: r.exprs})
+		c.AddRule(&nftables.Rule{Table: e.table, Chain: e.chain(r.chain), Exprs: r.exprs, UserData: r.mark()})
 	}
 	for _, ch := range softChains {
 		if !slices.Contains(chains(families), ch) {
@@ -165,7 +158,7 @@ func (e *Enforcer) structure() error {
 			c.DelSet(&nftables.Set{Table: e.table, Name: f.name})
 		}
 	}
-	if err := c.Flush(); err != nil {
+	if err := e.counted(c.Flush()); err != nil {
 		return fmt.Errorf("write sets, chains and rules of table inet %s: %w", e.config.Table, permission(err))
 	}
 	return nil
