@@ -23,7 +23,7 @@ func TestNoAllocationFromSocketToSink(t *testing.T) {
 				cfg, sources = ca.files(t, t.TempDir()), named("web1")
 			}
 			r := start(t, cfg, sources, nil)
-			r.rec.quiet = true
+			r.rec.quiet.Store(true)
 			var c io.Writer
 			if transport == "tls" {
 				tc, err := r.dialTLS(ca.clientConfig(ca.client(t, "web1.lan")))

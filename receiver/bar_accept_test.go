@@ -63,7 +63,7 @@ func (r *rig) goodClients(cfg *tls.Config, n int) []time.Duration {
 // delay nobody, and are all closed at the deadline.
 func TestStalledTLSClients(t *testing.T) {
 	stalled, deadline := 1000, 3*time.Second
-	if testing.Short() {
+	if testing.Short() || slow && !*long {
 		stalled = 200
 	}
 	if *long {
@@ -189,7 +189,7 @@ func TestManyConnections(t *testing.T) {
 		conns, lines int
 	}{{"tcp", 2000, 40_000}, {"tls", 1000, 100_000}} {
 		t.Run(tt.transport, func(t *testing.T) {
-			if testing.Short() {
+			if testing.Short() || slow && !*long {
 				tt.conns, tt.lines = tt.conns/10, tt.lines/10
 			}
 			ca := newAuthority(t, "ca", nil)
@@ -275,7 +275,7 @@ func TestManyConnections(t *testing.T) {
 func TestGreedySourceDelaysNobody(t *testing.T) {
 	sources := []SourceConfig{{Name: "greedy", Addresses: []string{"127.0.0.1"}}, {Name: "calm", Addresses: []string{"127.0.0.2"}}}
 	r := start(t, loopback("tcp"), sources, nil)
-	r.rec.quiet = true
+	r.rec.quiet.Store(true)
 	greedy := r.dial()
 	batch := []byte(strings.Repeat("<38>Nov 24 06:00:00 web1 sshd[7]: noise\n", 500))
 	stop := make(chan struct{})

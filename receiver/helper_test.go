@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ type recorder struct {
 	total   int
 	flushes int
 	opened  int
-	quiet   bool // count only
+	quiet   atomic.Bool // count only
 	hold    chan struct{}
 }
 
@@ -78,7 +79,7 @@ func (s *recorderSink) Put(e *Entry) {
 		<-s.r.hold
 	}
 	s.n++
-	if s.r.quiet {
+	if s.r.quiet.Load() {
 		return
 	}
 	s.lines = append(s.lines, line{

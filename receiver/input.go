@@ -95,16 +95,14 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.pushed = w.pushed[n:]
 		return n, nil
 	}
+	var n int
+	var err error
 	if w.gate != nil {
-		w.gate.release()
+		n, err = w.gate.read(w.Conn, p)
+	} else {
+		n, err = w.Conn.Read(p)
 	}
-	n, err := w.Conn.Read(p)
 	w.count += int64(n)
-	if w.gate != nil {
-		if gateErr := w.gate.acquire(); err == nil {
-			err = gateErr
-		}
-	}
 	return n, err
 }
 

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -92,29 +93,27 @@ func (p *pending) removeLocked(c *conn) {
 	}
 }
 
-// gate is one handshake's place among those that compute.
+// gate is one handshake's place among those that compute, and its patience with the peer.
 type gate struct {
 	ctx      context.Context //nolint:containedctx // of the one handshake that owns this
-	deadline time.Time
 	all, own chan struct{}
 	held     bool
+	left     time.Duration // that may still be spent waiting for the peer
 }
 
-// acquire waits for a place. Holders never wait for their peer, so this is short.
+// acquire waits for a place. Holders never wait for their peer, so this ends; it does not
+// count against the peer, lest a crowd that reconnects at once be sent away to come again.
 func (g *gate) acquire() error {
-	timer := time.NewTimer(time.Until(g.deadline))
-	defer timer.Stop()
-	for _, slots := range []chan struct{}{g.own, g.all} {
-		select {
-		case slots <- struct{}{}:
-			continue
-		case <-g.ctx.Done():
-		case <-timer.C:
-		}
-		if slots == g.all {
-			<-g.own
-		}
-		return &refusedError{ReasonHandshake, "too many handshakes at once"}
+	select {
+	case g.own <- struct{}{}:
+	case <-g.ctx.Done():
+		return g.ctx.Err()
+	}
+	select {
+	case g.all <- struct{}{}:
+	case <-g.ctx.Done():
+		<-g.own
+		return g.ctx.Err()
 	}
 	g.held = true
 	return nil
@@ -127,4 +126,19 @@ func (g *gate) release() {
 	g.held = false
 	<-g.all
 	<-g.own
+}
+
+// read waits for the peer without a place.
+func (g *gate) read(c net.Conn, p []byte) (int, error) {
+	g.release()
+	began := time.Now()
+	if err := c.SetReadDeadline(began.Add(g.left)); err != nil {
+		return 0, err
+	}
+	n, err := c.Read(p)
+	g.left -= time.Since(began)
+	if err != nil {
+		return n, err
+	}
+	return n, g.acquire()
 }

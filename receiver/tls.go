@@ -204,7 +204,10 @@ func (c *conn) handshake(ctx context.Context, deadline time.Time) error {
 	if err := c.sniff(); err != nil {
 		return err
 	}
-	g := &gate{ctx: ctx, deadline: deadline, all: c.s.pending.slots, own: c.group.slots}
+	if err := c.nc.SetDeadline(time.Time{}); err != nil { // the gate counts from here
+		return err
+	}
+	g := &gate{ctx: ctx, all: c.s.pending.slots, own: c.group.slots, left: time.Until(deadline)}
 	if err := g.acquire(); err != nil {
 		return err
 	}
