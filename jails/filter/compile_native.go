@@ -29,14 +29,14 @@ func (c *compiler) patterns() {
 				continue
 			}
 		}
-		if len(r.roles.addr) == 0 && !(s.Join == JoinPID && p.Count == CountNone) {
+		if len(r.roles.addr) == 0 && p.Count != CountNone {
 			c.fault("pattern", i, p.Text, -1, "it names no {addr}")
 		}
 		if len(r.roles.addr) > 1 {
 			c.fault("pattern", i, p.Text, -1, "it names more than one {addr}")
 		}
-		if (p.Count == CountMore) != (len(r.roles.count) > 0) {
-			c.fault("pattern", i, p.Text, -1, "{n} and count more belong together")
+		if n := len(r.roles.count) > 0; p.Count == CountMore && !n || n && p.Count != CountMore && p.Count != CountEach {
+			c.fault("pattern", i, p.Text, -1, "{n} goes with count each or more, and count more needs it")
 		}
 		f.rules = append(f.rules, r)
 	}

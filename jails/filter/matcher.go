@@ -124,6 +124,7 @@ func (m *Matcher) matchFilter(f int, p place, hits []uint64, line *Line, subject
 		if inner != nil {
 			subject = inner
 		}
+		subject = bytes.TrimLeft(bytes.TrimRight(subject, "\r"), " ")
 		m.matchNative(f, flt, p, hits, line, subject, times)
 		return
 	}

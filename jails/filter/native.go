@@ -26,6 +26,11 @@ func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *
 			}
 			match.Addr = a
 		}
+		times := times
+		if n := m.captured(rule, subject, rule.roles.count); n != nil && rule.count == CountEach {
+			times = min(max(times*number(n), 1), maxRepeated)
+			match.Attempts = times
+		}
 		if flt.spec.Join != JoinNone {
 			match.Attempts = m.count(f, flt, rule, line, subject, &match, times)
 		} else if rule.count == CountNone {

@@ -265,6 +265,10 @@ func (m *Matcher) identify(match *Match, flt *Filter, fields []Field) bool {
 	}
 	if ip != "" {
 		a, ok := parseAddr([]byte(ip))
+		if !ok && flt.spec.Names {
+			match.ID = ip
+			return true
+		}
 		if !ok {
 			m.stats.Unreadable++
 			return false

@@ -69,7 +69,7 @@ type Count uint8
 
 // The counts.
 const (
-	CountEach  Count = iota // an attempt of its own, or a later line (higher Step) of the current one
+	CountEach  Count = iota // an attempt of its own ({n}: as many), or a later line (higher Step) of the current one
 	CountFirst              // one attempt if the connection has none yet
 	CountClose              // one attempt if lines of CountNone went before and none was counted yet
 	CountNone               // no attempt; it only says that the connection is trying

@@ -7,7 +7,12 @@ import (
 )
 
 // reNativeAddr matches what may be an address; whether it is one is decided after the match.
-const reNativeAddr = `[0-9A-Fa-f:.]+`
+const reNativeAddr = `(?:::[fF]{4}:)?[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*`
+
+// reNativeDate matches a time stamp of the common forms, or nothing: a file's line has one that a
+// syslog message lacks.
+const reNativeDate = `(?:(?:[A-Z][a-z][a-z],? +){1,2}[0-9]{1,2} +[0-9:.]+(?: [0-9]{4})?:?[ \t]+|` +
+	`[0-9][0-9TZ:./,+\-]+(?: +[0-9][0-9:.,+Z\-]*)?(?: +[A-Z]{3,4}| +[+\-][0-9]{4})?:?[ \t]+)?`
 
 // textError is a fault of a native pattern's text.
 type textError struct {
@@ -66,6 +71,14 @@ func (p *textParser) sequence(nested bool) error {
 // field reads one {...}.
 func (p *textParser) field() error {
 	start := p.pos
+	if rest, ok := strings.CutPrefix(p.in[start:], "{@date}"); ok {
+		if start > 0 || strings.HasPrefix(rest, "{addr}") {
+			return p.fail(start, "{@date} stands at the beginning, and not before {addr}")
+		}
+		p.out.WriteString(reNativeDate)
+		p.pos += len("{@date}")
+		return nil
+	}
 	p.pos++
 	if strings.HasPrefix(p.in[p.pos:], "?") {
 		p.pos++
@@ -76,7 +89,7 @@ func (p *textParser) field() error {
 		end++
 	}
 	name := p.in[p.pos:end]
-	if name == "" || end >= len(p.in) || !strings.ContainsRune("}*+#^=", rune(p.in[end])) {
+	if name == "" || end >= len(p.in) || !strings.ContainsRune("}*+#^~=\"", rune(p.in[end])) {
 		return p.alternatives(start, "(?:", ")")
 	}
 	open := "(?P<" + name + ">"
@@ -91,8 +104,8 @@ func (p *textParser) field() error {
 		}
 		return p.alternatives(start, open, ")")
 	}
-	if kind == '^' {
-		return p.without(start, open)
+	if kind == '^' || kind == '~' {
+		return p.without(start, open, kind)
 	}
 	body := `\S+`
 	switch {
@@ -102,6 +115,8 @@ func (p *textParser) field() error {
 		body = reNativeAddr
 	case kind == '*':
 		body = `.*`
+	case kind == '"':
+		body = `(?:[^"\\\n]|\\.)*`
 	case kind == '+':
 		body = `.+`
 	case kind == '#' || name == "port" || name == "n":
@@ -117,11 +132,11 @@ func (p *textParser) field() error {
 	return nil
 }
 
-// without reads the rest of {name^chars}.
-func (p *textParser) without(start int, open string) error {
+// without reads the rest of {name^chars} and {name~chars}.
+func (p *textParser) without(start int, open string, kind byte) error {
 	end := strings.IndexByte(p.in[p.pos:], '}')
 	if end <= 0 {
-		return p.fail(start, "{name^characters} needs characters and a }")
+		return p.fail(start, "{name%ccharacters} needs characters and a }", kind)
 	}
 	p.out.WriteString(open + "[^")
 	for _, r := range p.in[p.pos : p.pos+end] {
@@ -130,7 +145,12 @@ func (p *textParser) without(start int, open string) error {
 		}
 		p.out.WriteRune(r)
 	}
-	p.out.WriteString(`\n]*)`)
+	p.out.WriteString(`\n]`)
+	if kind == '~' {
+		p.out.WriteString("+)")
+	} else {
+		p.out.WriteString("*)")
+	}
 	p.pos += end + 1
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 
 func TestTranslate(t *testing.T) {
 	tests := []struct{ in, want, fault string }{
-		{in: "bad {addr}", want: `^bad (?P<addr>[0-9A-Fa-f:.]+)$`},
+		{in: "bad {addr}", want: `^bad (?P<addr>` + reNativeAddr + `)$`},
 		{in: "{user*} ({_#}) {{x}}", want: `^(?P<user>.*) \((?:[0-9]+)\) \{x\}$`},
 		{in: "{a|b {n}}{? port {port}}", want: `^(?:a|b (?P<n>[0-9]+))(?: port (?P<port>[0-9]+))?$`},
 		{in: "{m=x|y}.{q^]'}{w}", want: `^(?P<m>x|y)\.(?P<q>[^\]'\n]*)(?P<w>\S+)$`},

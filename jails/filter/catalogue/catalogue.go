@@ -33,13 +33,14 @@ func Names() []string {
 	return names
 }
 
-// Find returns the filter of that name. The error names the nearest one when there is none.
+// Find returns the filter of that name or alias. The error names the nearest one when there is none.
 func Find(name string) (*Entry, error) {
 	entries, err := embedded()
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(entries, func(e *Entry) bool { return e.Name == name }); i >= 0 {
+	is := func(e *Entry) bool { return e.Name == name || slices.Contains(e.Aliases, name) }
+	if i := slices.IndexFunc(entries, is); i >= 0 {
 		return entries[i], nil
 	}
 	if near := nearest(name, Names()); near != "" {

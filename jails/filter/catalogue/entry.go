@@ -20,6 +20,7 @@ const (
 type Entry struct {
 	Name     string    `yaml:"name"`
 	Title    string    `yaml:"title"`
+	Aliases  []string  `yaml:"aliases"` // other names under which people look for it
 	Apps     []string  `yaml:"apps"`
 	Origin   Origin    `yaml:"origin"`
 	Facility []string  `yaml:"facility"` // kern
