@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,26 +30,61 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if len(text) > 16<<10 {
-			return // FuzzLoad looks for shapes; TestNoiseCostsBoundedTimeAndMemory for sizes
-		}
-		o := write(t, map[string]string{"": string(text), "conf.d/a.yaml": string(text)})
-		l, err := Load(o)
-		if !bytes.Contains(text, []byte("file:")) { // which would read any file
-			l.Check()
-		}
-		lines := 1 + strings.Count(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(text)), "\n")
-		for _, p := range l.Problems() {
-			if p.Line < 0 || p.Line > lines || (p.Line > 0) != (p.Column > 0) || p.Message == "" || !strings.HasPrefix(p.File, filepath.Dir(o.defaultFile)) {
-				t.Errorf("%+v in %d lines", p, lines)
-			}
-		}
-		if err != nil {
-			return
-		}
-		shownText, back := shown(t, l)
-		if d := cmp.Diff(l.Config, back.Config); d != "" {
-			t.Errorf("what Show wrote reads differently:\n%s\n%s", d, shownText)
+		if len(text) <= 16<<10 { // sizes are for TestNoiseCostsBoundedTimeAndMemory
+			checkNoise(t, text)
 		}
 	})
+}
+
+// TestNoise spoils bytes of a good configuration at random, the same way each time.
+func TestNoise(t *testing.T) {
+	good, err := os.ReadFile("../../../examples/gateway.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	const signs = "[]{},:-#&*!|>'\"%@?~ \n\t\r\\0a\xff\x00"
+	rounds := 600
+	if testing.Short() {
+		rounds = 60
+	}
+	for range rounds {
+		text := bytes.Clone(good)
+		for range 1 + random.IntN(4) {
+			i := random.IntN(len(text))
+			switch random.IntN(3) {
+			case 0:
+				text[i] = signs[random.IntN(len(signs))]
+			case 1:
+				text = append(text[:i:i], text[i+1+random.IntN(min(20, len(text)-i)):]...)
+			default:
+				text = append(text[:i:i], append([]byte{signs[random.IntN(len(signs))]}, text[i:]...)...)
+			}
+		}
+		checkNoise(t, text)
+	}
+}
+
+// checkNoise holds a load of any text to what FuzzLoad promises.
+func checkNoise(t *testing.T, text []byte) {
+	t.Helper()
+	o := write(t, map[string]string{"": string(text), "conf.d/a.yaml": string(text)})
+	l, err := Load(o)
+	if !bytes.Contains(text, []byte("file:")) { // which would read any file
+		l.Check()
+	}
+	lines := 1 + strings.Count(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(text)), "\n")
+	for _, p := range l.Problems() {
+		if p.Line < 0 || p.Line > lines || (p.Line > 0) != (p.Column > 0) || p.Message == "" ||
+			!strings.HasPrefix(p.File, filepath.Dir(o.defaultFile)) {
+			t.Errorf("%+v in %d lines of %q", p, lines, text)
+		}
+	}
+	if err != nil {
+		return
+	}
+	written, back := shown(t, l)
+	if d := cmp.Diff(l.Config, back.Config); d != "" {
+		t.Errorf("what Show wrote of %q reads differently:\n%s\n%s", text, d, written)
+	}
 }

@@ -71,10 +71,13 @@ func TestMutationsAreRefusedAtTheirPlace(t *testing.T) {
 	o := write(t, map[string]string{"": string(good)})
 	mustLoad(t, o)
 	list := mutations(t, string(good))
-	if len(list) < 200 {
-		t.Errorf("%d mutations, want at least 200", len(list))
+	if len(list) < 400 {
+		t.Errorf("%d mutations, want at least 400", len(list))
 	}
-	for _, m := range list {
+	for i, m := range list {
+		if testing.Short() && i%2 == 1 {
+			continue
+		}
 		if err := os.WriteFile(o.defaultFile, []byte(m.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -85,5 +88,4 @@ func TestMutationsAreRefusedAtTheirPlace(t *testing.T) {
 			t.Errorf("%s: want a fault at %s, got:\n%s", m.what, want, got)
 		}
 	}
-	t.Logf("%d mutations refused", len(list))
 }

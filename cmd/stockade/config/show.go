@@ -1,7 +1,7 @@
 package config
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,19 +13,20 @@ import (
 // written: file:line, $NAME of a variable, or "built-in default". Read again, it gives the same
 // Config.
 func (l *Loaded) Show(w io.Writer) error {
-	s := shower{bufio.NewWriter(w)}
+	var s shower
 	s.mapping(l.Origins.tree, "")
-	if err := s.out.Flush(); err != nil {
+	if _, err := w.Write(s.out.Bytes()); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	return nil
 }
 
-type shower struct{ out *bufio.Writer }
+// shower writes a tree as block YAML.
+type shower struct{ out bytes.Buffer }
 
 // mapping writes the keys of n, each on its own line. The first key continues the line that the
 // caller began.
-func (s shower) mapping(n *node, indent string) {
+func (s *shower) mapping(n *node, indent string) {
 	for i, e := range n.entries {
 		if i > 0 {
 			s.out.WriteString(indent)
@@ -36,7 +37,7 @@ func (s shower) mapping(n *node, indent string) {
 }
 
 // value writes what stands after `key:` or `-` of a line indented so, with the line's end.
-func (s shower) value(n *node, indent string) {
+func (s *shower) value(n *node, indent string) {
 	switch {
 	case n.kind == mapNode && len(n.entries) > 0:
 		s.out.WriteString("\n" + indent + "  ")
@@ -63,7 +64,7 @@ func (s shower) value(n *node, indent string) {
 	}
 }
 
-func (s shower) line(text string, n *node) {
+func (s *shower) line(text string, n *node) {
 	at := n.at.file
 	if n.at.line > 0 && at != defaultFile {
 		at = fmt.Sprintf("%s:%d", at, n.at.line)
