@@ -7,7 +7,7 @@ import (
 )
 
 // maxSteps bounds the work of one search with backreferences: some milliseconds.
-const maxSteps = 300_000
+const maxSteps = 200_000
 
 // backtracker searches patterns with backreferences, among the positions that the reverse pass
 // left, remembering where it failed with the same captured text.

@@ -25,13 +25,16 @@ type known struct {
 // literals returns strings of which every match of n contains at least one, or nil.
 func literals(n *node) []string {
 	k := know(n)
-	best := better(k.need, require(k.exact))
-	// What contains another of the set adds nothing.
-	out := slices.DeleteFunc(slices.Clone(best), func(s string) bool {
-		return slices.ContainsFunc(best, func(t string) bool { return s != t && strings.Contains(s, t) })
-	})
+	out := reduce(better(k.need, require(k.exact)))
 	slices.Sort(out)
 	return out
+}
+
+// reduce leaves out what contains another of the set: it adds nothing.
+func reduce(set []string) []string {
+	return slices.DeleteFunc(slices.Clone(set), func(s string) bool {
+		return slices.ContainsFunc(set, func(t string) bool { return s != t && strings.Contains(s, t) })
+	})
 }
 
 // require turns a set of exact strings into a required set, nil when it is of no use.
@@ -40,7 +43,7 @@ func require(exact []string) []string {
 		return nil
 	}
 	var out []string
-	for _, s := range exact {
+	for _, s := range reduce(exact) {
 		if len(s) < minLiteral {
 			return nil
 		}

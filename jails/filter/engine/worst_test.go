@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hostile returns lines of n bytes made to make matchers work.
+func hostile(n int) map[string]string {
+	repeat := func(s string) string { return strings.Repeat(s, n/len(s)+1)[:n] }
+	noise := func(letters string) string {
+		b, x := make([]byte, n), uint32(7)
+		for i := range b {
+			x = x*1664525 + 1013904223
+			b[i] = letters[int(x>>16)%len(letters)]
+		}
+		return string(b)
+	}
+	return map[string]string{
+		"one letter":         repeat("a"),
+		"blanks":             repeat(" "),
+		"open brackets":      repeat("["),
+		"bracket groups":     repeat(`[a "b"] `),
+		"colons":             noise("a:"),
+		"hexadecimal":        noise("0123456789abcdef::::.. "),
+		"all signs":          noise("a1 :[]()\"'<>=,.;-_/x"),
+		"digits and dots":    noise("0123456789."),
+		"addresses":          repeat(" from 1.2.3.4"),
+		"addresses and port": repeat(" from 10.0.0.1 port 1 on x"),
+		"json":               repeat(`"a":"b",`),
+		"newlines":           repeat("abc\n"),
+		"connections":        repeat("[conn1] Failed to authenticate x\n"),
+		"two-byte letters":   repeat("é"),
+		"invalid bytes":      repeat("\xff"),
+	}
+}
+
+// ownPatterns hold the constructs that are dear in other engines.
+var ownPatterns = []string{
+	failedPassword,
+	`^(?:\[(?:\w+ "[^"]*"|[^\]]*)\]\s*)*end`,
+	`(?:(?:a*)*)*b`,
+	`(a|aa)+$`,
+	`^(?:(?! from ).)* from (?P<ip6>(?:[0-9a-fA-F]{1,4}::?|:){1,7}(?:[0-9a-fA-F]{1,4}|(?<=:)))$`,
+	`(?P<q>")?[^"]*(?(q)"|') x`,
+	`^\s+\[conn(?P<id>\d+)\] Failed [^\n]+\n(?P<skip>(?:(?:.*\n)*?))\s+\[conn(?P=id)\] end`,
+	`(\w+) \1 \1`,
+	`^(?:\s*\S+)*\s*end$`,
+}
+
+// TestWorstLines measures lines of 64 KiB. The number of automaton states that a line builds is
+// what can grow without bound; time follows from it and from the length.
+func TestWorstLines(t *testing.T) {
+	t.Run("own", func(t *testing.T) { measureWorst(t, ownPatterns) })
+	t.Run("fail2ban's", func(t *testing.T) {
+		var patterns []string
+		for _, in := range instances(t) {
+			for _, p := range append([]string{in.Py.Prefregex}, in.Py.Failregex...) {
+				if p != "" && !slices.Contains(patterns, p) {
+					patterns = append(patterns, p)
+				}
+			}
+		}
+		slices.Sort(patterns)
+		if testing.Short() {
+			patterns = patterns[:20]
+		}
+		measureWorst(t, patterns)
+	})
+}
+
+func measureWorst(t *testing.T, patterns []string) {
+	half, full := hostile(32<<10), hostile(64<<10)
+	type result struct {
+		first, again  time.Duration
+		built         int
+		pattern, line string
+	}
+	var all []result
+	for _, p := range patterns {
+		re := compile(t, p, Options{Multiline: true})
+		caps := make([]int, 2*(re.Groups()+1))
+		for name, line := range full {
+			m := NewMachine()
+			search := func(line string) time.Duration {
+				subject := []byte(re.prefix + line)
+				start := time.Now()
+				if _, err := m.Search(re, subject, caps); err != nil && !(re.Budgeted() && errors.Is(err, ErrBudget)) {
+					t.Fatal(err)
+				}
+				return time.Since(start)
+			}
+			search(half[name])
+			built := m.built
+			first := search(line)
+			if more := m.built - built; more > built+500 {
+				t.Errorf("%s on %s: %d states for 32 KiB, %d more for 64", p, name, built, more)
+			}
+			again := first
+			for range 3 {
+				again = min(again, search(line))
+			}
+			all = append(all, result{first, again, m.built, p, name})
+		}
+	}
+	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(b.again, a.again) })
+	for i, r := range all[:3] {
+		t.Logf("%d: %v (first %v, %d states) on %s: %.100s", i, r.again, r.first, r.built, r.line, r.pattern)
+	}
+	t.Logf("median of %d: %v", len(all), all[len(all)/2].again)
+	if worst := all[0]; worst.again > 50*time.Millisecond {
+		t.Errorf("%v on %s: %s", worst.again, worst.line, worst.pattern)
+	}
+	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(b.built, a.built) })
+	t.Logf("most states: %d on %s: %.100s", all[0].built, all[0].line, all[0].pattern)
+}
