@@ -5,16 +5,16 @@ import "time"
 // maxDrift is how far the wall clock may move against the monotonic one before it counts as a step.
 const maxDrift = 500 * time.Millisecond
 
-// clockStep notices that the wall clock was set. Bans and windows go on by the monotonic clock; the
-// ends that are shown are moved to where they now are on the wall clock.
+// clockStep notices that the wall clock was set; only Run calls it. Bans and windows go on by the monotonic clock; the
+// times that are shown are moved to where they now are on the wall clock.
 func (s *Store) clockStep() {
 	v := s.moment()
 	offset := v.mono - v.now.UnixNano()
-	old := s.clock.offset.Load()
-	step := time.Duration(old - offset)
-	if step.Abs() < maxDrift {
+	step := time.Duration(s.clock.shown - offset)
+	if step.Abs() <= maxDrift {
 		return
 	}
+	s.clock.shown = offset
 	s.clock.offset.Store(offset)
 	s.opt.Log.Warn("the wall clock was set", "by", step)
 	for _, b := range s.Bans("") {
@@ -29,6 +29,7 @@ func (s *Store) clockStep() {
 			it = itemOf(s.writeLocked(sh, c), it.jail)
 			next := *it.ban
 			next.End = wall(v.now, v.mono, it.until)
+			next.Start = next.Start.Round(0).Add(next.End.Round(0).Sub(it.ban.End.Round(0)))
 			it.ban = &next
 		}
 		sh.mu.Unlock()

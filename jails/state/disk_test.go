@@ -19,6 +19,17 @@ import (
 
 var long = flag.Bool("long", false, "run the long forms of the tests")
 
+// size picks a number by how long the tests may take.
+func size(short, normal, longForm int) int {
+	switch {
+	case *long:
+		return longForm
+	case testing.Short():
+		return short
+	}
+	return normal
+}
+
 // openFS opens a store on a folder of waltest.
 func openFS(t testing.TB, fsys *waltest.FS, clock *fakeClock) *Store {
 	t.Helper()
@@ -98,10 +109,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 	}
 	s = openFS(t, fsys, clock)
 	w := newWorkload(s, clock, 3)
-	steps := 400
-	if *long {
-		steps = 4000
-	}
+	steps := size(150, 300, 4000)
 	for i := range steps {
 		w.step()
 		if i%3 == 0 {
@@ -166,7 +174,7 @@ func TestDamagedSnapshotFallsBack(t *testing.T) {
 		t.Fatalf("folder has %q", names)
 	}
 	newest := snapshotName(snapshots[1])
-	size := fsys.Size(newest)
+	length := fsys.Size(newest)
 	try := func(what string, change func([]byte) []byte) {
 		t.Helper()
 		disk := fsys.Killed()
@@ -182,24 +190,21 @@ func TestDamagedSnapshotFallsBack(t *testing.T) {
 			t.Fatalf("%s: folder has %q", what, left)
 		}
 	}
-	flips, cuts := 300, 300
-	if *long {
-		flips, cuts = 10000, size
-	}
+	flips, cuts := size(50, 150, 10000), size(50, 150, length)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range flips {
-		bit := rnd.IntN(size * 8)
+		bit := rnd.IntN(length * 8)
 		try(fmt.Sprintf("flip of bit %d", bit), func(b []byte) []byte { b[bit/8] ^= 1 << (bit % 8); return b })
 	}
 	for i := range cuts {
-		n := i * size / cuts
+		n := i * length / cuts
 		try(fmt.Sprintf("cut at %d", n), func(b []byte) []byte { return b[:n] })
 	}
 	try("length of 1 GiB", func(b []byte) []byte { copy(b[len(snapshotMagic):], []byte{0, 0, 0, 0x40}); return b })
 	try("another version", func(b []byte) []byte { b[len(snapshotMagic)-1]++; return b })
 	try("a byte more", func(b []byte) []byte { return append(b, 0) })
 	try("noise", func(b []byte) []byte { return bytes.Repeat([]byte{0x42}, len(b)) })
-	t.Logf("%d flips, %d cuts of %d bytes: all found", flips, cuts, size)
+	t.Logf("%d flips, %d cuts of %d bytes: all found", flips, cuts, length)
 
 	disk := fsys.Killed()
 	for range 5 {

@@ -75,7 +75,7 @@ func (s *Store) fail(j *jails.Jail, f *Failure) Outcome {
 	v := s.moment()
 	at := v.mono
 	if !f.Time.IsZero() {
-		at = min(s.clock.at(f.Time), v.mono)
+		at = min(s.clock.at(f.Time, v.now, v.mono), v.mono)
 	}
 	attempts := max(f.Attempts, 1)
 	jr := s.jail(j.Name)

@@ -152,12 +152,13 @@ func loadEvidence(ev []savedEvidence) []Evidence {
 }
 
 // saveBan writes the end as the wall time at which the store's clock will reach it, seen from now:
-// steps of the wall clock since the ban began are taken out.
+// steps of the wall clock since the ban began are taken out, of its start too.
 func (v view) saveBan(b *Ban, until int64) *savedBan {
 	out := &savedBan{Scope: b.Scope, Start: nanos(b.Start), Reason: []byte(b.Reason), Source: b.Source, Trust: b.Trust,
 		Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict, Evidence: saveEvidence(b.Evidence)}
 	if until != forever {
 		out.End = wall(v.now, v.mono, until).UnixNano()
+		out.Start += out.End - b.End.UnixNano()
 	}
 	return out
 }

@@ -239,6 +239,7 @@ type clock struct {
 	base   time.Time
 	mono   func(time.Time) int64 // of a time that now returned
 	offset *atomic.Int64         // from Unix nanoseconds to the store's clock
+	shown  int64                 // the same when ends were last moved; belongs to clockStep
 }
 
 func newClock(now func() time.Time) clock {
@@ -246,15 +247,22 @@ func newClock(now func() time.Time) clock {
 	c := clock{now: now, base: base, offset: &atomic.Int64{}}
 	c.mono = func(t time.Time) int64 { return int64(t.Sub(base)) }
 	c.offset.Store(-base.UnixNano())
+	c.shown = -base.UnixNano()
 	return c
 }
 
-// at places a failure's time. One without a monotonic reading is a wall time.
-func (c *clock) at(t time.Time) int64 {
+// at places a failure's time, seen from now. One without a monotonic reading is a wall time; such
+// times keep their distances to the nanosecond until the wall clock is set.
+func (c *clock) at(t, now time.Time, mono int64) int64 {
 	if t != t.Round(0) {
 		return int64(t.Sub(c.base))
 	}
-	return t.UnixNano() + c.offset.Load()
+	offset := c.offset.Load()
+	if actual := mono - now.UnixNano(); time.Duration(actual-offset).Abs() > maxDrift {
+		c.offset.Store(actual)
+		offset = actual
+	}
+	return t.UnixNano() + offset
 }
 
 // wall is the wall time of an instant of the store's clock, seen from now.
