@@ -12,7 +12,9 @@ import (
 // trial looks at lines as the pipeline does, without grants, trust and origin.
 type trial struct {
 	decoder *decode.Decoder
+	set     *filter.Set
 	matcher *filter.Matcher
+	joined  bool // the filter counts several lines of a connection as one attempt
 	route   filter.Route
 	now     time.Time
 	message decode.Message
@@ -22,7 +24,10 @@ type trial struct {
 
 func newTrial(f *filter.Filter, now time.Time, loc *time.Location) *trial {
 	set := filter.NewSet([]*filter.Filter{f}, nil)
-	return &trial{decoder: decode.New(loc), matcher: set.NewMatcher(), route: set.All(), now: now}
+	return &trial{
+		decoder: decode.New(loc), set: set, matcher: set.NewMatcher(), joined: f.Spec().Join != filter.JoinNone,
+		route: set.All(), now: now,
+	}
 }
 
 // verdict is what the filter says about one line.
@@ -54,9 +59,14 @@ func (t *trial) line(line []byte) verdict {
 	ignored := t.matcher.Stats().Ignored
 	v.ignored = ignored > t.ignored
 	t.ignored = ignored
+	times := v.repeat
+	if len(matches) == 0 && !v.ignored && t.joined {
+		// Alone it may be a failure: then it belongs to an attempt that an earlier line counted.
+		matches, times = t.set.NewMatcher().Match(&in, t.route), 0
+	}
 	if len(matches) > 0 {
 		v.found, v.match = true, matches[0]
-		v.match.Attempts *= v.repeat
+		v.match.Attempts *= times
 		v.matched = v.match.Kind == filter.Failure
 	}
 	return v
@@ -86,8 +96,8 @@ type regexLine struct {
 	Port     control.Text      `json:"port"`
 	Time     *time.Time        `json:"time"` // the line's own
 	Pattern  *int              `json:"pattern"`
-	Kind     control.Text      `json:"kind"` // failure or success
-	Attempts int               `json:"attempts"`
+	Kind     control.Text      `json:"kind"`     // failure or success
+	Attempts int               `json:"attempts"` // 0: an earlier line counted this attempt
 	Fields   map[string]string `json:"fields"`
 }
 

@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code":   code,
 			"daemon": setDaemon,
+			"await":  await,
 		},
 	})
 }
@@ -96,6 +97,16 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s: exit code %d, want %d", strings.Join(args[1:], " "), got, want)
 	}
+}
+
+// await waits until a daemon answers: await [FLAG…]
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	for begin := time.Now(); time.Since(begin) < 30*time.Second; time.Sleep(20 * time.Millisecond) {
+		if ts.Exec("stockade", append([]string{"ping"}, args...)...) == nil {
+			return
+		}
+	}
+	ts.Fatalf("no daemon answers")
 }
 
 // setDaemon changes the fake: daemon degraded|well|ban|badconfig

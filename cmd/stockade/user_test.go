@@ -13,44 +13,97 @@ import (
 
 // TestPlainUserIsRefused runs the real command as a user without any group.
 func TestPlainUserIsRefused(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("STOCKADE_REQUIRE") == "all" {
-			t.Fatal("needs root to run commands as another user")
-		}
-		t.Skip("needs root to run commands as another user")
-	}
+	binary := publicBinary(t)
 	fake, socket, err := startFake(t.Cleanup)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "stk") // t.TempDir is closed to other users
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	binary := filepath.Join(dir, "stockade")
-	copyBinary(t, binary)
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(socket), 0o755)); err != nil {
+	if err := os.Chmod(filepath.Dir(socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{
 		"status", "status sshd", "status --json", "jails", "sources", "bans", "explain 192.0.2.7",
 		"ban 192.0.2.7", "unban 192.0.2.7", "unban --all", "reload", "ping",
 	} {
-		cmd := exec.CommandContext(t.Context(), binary, append(strings.Fields(verb), "--socket", socket)...)
-		cmd.Dir = "/"
-		cmd.Env = []string{"GORACE=atexit_sleep_ms=0"}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64001, Gid: 64001}}
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		_ = cmd.Run() // the exit code is looked at
-		if code := cmd.ProcessState.ExitCode(); code != exitPermission || stdout.Len() > 0 || !strings.Contains(stderr.String(), "not permitted") {
-			t.Errorf("%s: exit code %d, stdout %q, stderr %q", verb, code, &stdout, &stderr)
+		code, stdout, stderr := asPlainUser(t, binary, append(strings.Fields(verb), "--socket", socket)...)
+		if code != exitPermission || stdout != "" || !strings.Contains(stderr, "not permitted") {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", verb, code, stdout, stderr)
 		}
 	}
 	if fake.Changes() != 0 {
 		t.Error("a plain user changed something")
 	}
+}
+
+// TestBackendWithoutCapability demands that a configured backend is not silently replaced.
+func TestBackendWithoutCapability(t *testing.T) {
+	binary := publicBinary(t)
+	dir := filepath.Dir(binary)
+	file := filepath.Join(dir, "stockade.yaml")
+	text := strings.ReplaceAll(`
+state_dir: DIR/own/state
+control: {socket: DIR/own/control.sock}
+listeners: [{name: local, transport: unixgram, path: DIR/own/log.sock}]
+sources: [{name: this-host, listener: local, jails: ["*"]}]
+jails: [{name: sshd, filter: sshd}]
+firewall: {backend: nftables}
+`, "DIR", dir)
+	if err := errors.Join(
+		os.WriteFile(file, []byte(text), 0o644), os.Mkdir(filepath.Join(dir, "own"), 0o755), //nolint:gosec // other users read it
+		os.Chown(filepath.Join(dir, "own"), plainID, plainID),
+	); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := asPlainUser(t, binary, "serve", "--config", file)
+	if code != exitPermission {
+		t.Errorf("exit code %d, stderr %s", code, stderr)
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr = asPlainUser(t, binary, "status", "--config", file); code != exitPermission {
+		t.Errorf("a configuration that may not be read: exit code %d, stderr %s", code, stderr)
+	}
+}
+
+const plainID = 64001 // a user and group that own nothing
+
+// asPlainUser runs a command and returns its exit code and what it printed.
+func asPlainUser(t *testing.T, binary string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"GORACE=atexit_sleep_ms=0"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: plainID, Gid: plainID}}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// publicBinary returns stockade in a folder that other users may enter. It needs root.
+func publicBinary(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("STOCKADE_REQUIRE") == "all" {
+			t.Fatal("needs root to run commands as another user")
+		}
+		t.Skip("needs root to run commands as another user")
+	}
+	dir, err := os.MkdirTemp("", "stk") // t.TempDir is closed to other users
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "stockade")
+	copyBinary(t, binary)
+	return binary
 }
 
 // copyBinary puts the test binary, which acts as stockade under that name, where anyone may run it.
