@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestVariables(t *testing.T) {
@@ -22,6 +24,9 @@ func TestVariables(t *testing.T) {
 	}
 	if file, line, _ := l.Origins.At("firewall.backend"); file != "$STOCKADE_FIREWALL_BACKEND" || line != 0 {
 		t.Errorf("firewall.backend comes from %s:%d", file, line)
+	}
+	if text, back := shown(t, l); !cmp.Equal(l.Config, back.Config) {
+		t.Errorf("what Show wrote reads differently:\n%s", text)
 	}
 	var told []string
 	for _, o := range l.Overrides() {

@@ -81,7 +81,7 @@ func TestPrivateFolder(t *testing.T) {
 func TestOnlyFoldersInUseAreMade(t *testing.T) {
 	dir := t.TempDir()
 	o := write(t, map[string]string{"": "state_dir: /elsewhere\ncontrol: {socket: /elsewhere/c.sock}"})
-	o.Root, o.UID, o.Environ = false, os.Geteuid(), []string{"XDG_RUNTIME_DIR=" + dir + "/run", "XDG_STATE_HOME=" + dir + "/state"}
+	o.File, o.Root, o.UID, o.Environ = o.defaultFile, false, os.Geteuid(), []string{"XDG_RUNTIME_DIR=" + dir + "/run", "XDG_STATE_HOME=" + dir + "/state"}
 	l := mustLoad(t, o)
 	if l.Folders != (Folders{}) {
 		t.Errorf("folders %+v", l.Folders)
@@ -94,7 +94,7 @@ func TestOnlyFoldersInUseAreMade(t *testing.T) {
 	}
 
 	o = write(t, map[string]string{"": "listeners: [{name: a, transport: unix, path: " + dir + "/run/stockade/a.sock}]"})
-	o.Root, o.UID, o.Environ = false, os.Geteuid(), []string{"XDG_RUNTIME_DIR=" + dir + "/run", "XDG_STATE_HOME=" + dir + "/state"}
+	o.File, o.Root, o.UID, o.Environ = o.defaultFile, false, os.Geteuid(), []string{"XDG_RUNTIME_DIR=" + dir + "/run", "XDG_STATE_HOME=" + dir + "/state"}
 	l = mustLoad(t, o)
 	if err := l.Folders.Create(o.UID); err != nil {
 		t.Fatal(err)
@@ -103,6 +103,18 @@ func TestOnlyFoldersInUseAreMade(t *testing.T) {
 		if info, err := os.Stat(dir + path); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+func TestTheSystemsFileHasTheSystemsPathsForEveryUser(t *testing.T) {
+	o := write(t, map[string]string{"": "log: {level: debug}"})
+	o.Root, o.UID, o.Environ = false, 1000, []string{"XDG_RUNTIME_DIR=/run/user/1000", "XDG_STATE_HOME=/home/u"}
+	if c := mustLoad(t, o).Config; c.Control.Socket != "/run/stockade/control.sock" || c.StateDir != "/var/lib/stockade" {
+		t.Errorf("the default file: %q, %q", c.Control.Socket, c.StateDir)
+	}
+	o.File = o.defaultFile
+	if c := mustLoad(t, o).Config; c.Control.Socket != "/run/user/1000/stockade/control.sock" || c.StateDir != "/home/u/stockade" {
+		t.Errorf("a named file: %q, %q", c.Control.Socket, c.StateDir)
 	}
 }
 

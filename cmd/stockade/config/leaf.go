@@ -42,7 +42,7 @@ func setLeaf(v reflect.Value, s *shape, n *node) error {
 // checkString refuses plain scalars that only look like text to their writer.
 func checkString(n *node) error {
 	switch {
-	case !n.plain || n.at.fromEnv():
+	case !n.plain:
 		return nil
 	case n.text == "true" || n.text == "false":
 		return fmt.Errorf("%s is a boolean where text is wanted; quote it if you mean the word", n.text)

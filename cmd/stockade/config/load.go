@@ -22,7 +22,8 @@ type Options struct {
 	Environ []string
 	// StrictEnv refuses unknown STOCKADE_* names: for serve, check and config.
 	StrictEnv bool
-	// Root chooses the system's paths; else those of the user UID.
+	// Root chooses the system's paths; else those of the user UID, unless it is the system's file
+	// that is read.
 	Root bool
 	UID  int
 
@@ -60,10 +61,14 @@ type Loaded struct {
 // an *[Errors], its Config has what could be decoded, so that the caller can go on to find the
 // remaining faults with Check and Report and then ask Err.
 func Load(o Options) (*Loaded, error) {
-	l := &Loaded{Config: &Config{}, Folders: folders(o)}
+	l := &Loaded{Config: &Config{}}
 	m := merger{}
-	tree := defaultTree(baseDefaults, o, l.Folders, &l.problems)
 	layers := l.readFiles(o)
+	if o.File == "" && len(l.Files) > 0 {
+		o.Root = true // the system's file means the system's daemon, whoever asks where it is
+	}
+	l.Folders = folders(o)
+	tree := defaultTree(baseDefaults, o, l.Folders, &l.problems)
 	if len(l.Files) == 0 && len(l.problems.list) == 0 {
 		layers = append(layers, defaultTree(hostDefaults, o, l.Folders, &l.problems))
 	}

@@ -134,7 +134,7 @@ func (l *scalarLayers) apply(tree *node, m *merger, problems *problems) {
 			return
 		}
 		at := position{file: "$" + name}
-		over := &node{kind: scalarNode, at: at, text: l.viper.GetString(path), plain: true}
+		over := &node{kind: scalarNode, at: at, text: l.viper.GetString(path), plain: s.leaf != stringLeaf}
 		if err := setLeaf(reflect.New(s.typ).Elem(), s, over); err != nil {
 			problems.fault(at, path, "%v", err)
 		}
