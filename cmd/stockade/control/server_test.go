@@ -22,7 +22,13 @@ import (
 	"stockade/cmd/stockade/control/controltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if socket := os.Getenv(helperSocket); socket != "" {
+		helperClient(context.Background(), socket)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // folder is a short path for sockets: t.TempDir holds the test's name and may be too long.
 func folder(t *testing.T) string {
@@ -372,7 +378,7 @@ func TestSocket(t *testing.T) {
 
 func TestStopDoesNotWaitForASlowService(t *testing.T) {
 	fake := &controltest.Fake{}
-	release := fake.Hang()
+	hanging, release := fake.Hang()
 	defer release()
 	o := options(t, fake)
 	s, err := control.New(o)
@@ -388,6 +394,7 @@ func TestStopDoesNotWaitForASlowService(t *testing.T) {
 		_, err := c.Status(t.Context())
 		asked <- err
 	}()
+	<-hanging
 	if err := client(t, o.Socket).Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,8 @@ type Fake struct {
 	changes  int
 	degraded []control.Degraded
 	reload   *control.Error
-	hang     chan struct{}
+	hang     chan struct{} // Status waits for it; nil: it does not
+	hanging  chan struct{} // closed when Status waits
 }
 
 // Degrade sets the reasons why the daemon is degraded.
@@ -43,13 +44,14 @@ func (f *Fake) FailReload(err *control.Error) {
 	f.reload = err
 }
 
-// Hang makes Status wait until its context ends or the returned function is called.
-func (f *Fake) Hang() (release func()) {
+// Hang makes the next Status wait until its context ends or release is called. hanging is closed
+// once it waits.
+func (f *Fake) Hang() (hanging <-chan struct{}, release func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := make(chan struct{})
-	f.hang = c
-	return sync.OnceFunc(func() { close(c) })
+	hang := make(chan struct{})
+	f.hang, f.hanging = hang, make(chan struct{})
+	return f.hanging, sync.OnceFunc(func() { close(hang) })
 }
 
 // Add puts a ban in without asking.
@@ -70,9 +72,11 @@ func (f *Fake) Changes() int {
 // Status implements control.StatusReporter.
 func (f *Fake) Status(ctx context.Context) (control.Status, error) {
 	f.mu.Lock()
-	hang := f.hang
+	hang, hanging := f.hang, f.hanging
+	f.hang = nil
 	f.mu.Unlock()
 	if hang != nil {
+		close(hanging)
 		select {
 		case <-hang:
 		case <-ctx.Done():
