@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -107,21 +108,18 @@ func (l *Loaded) readFiles(o Options) []*node {
 			main = o.defaultFile
 		}
 	}
-	l.Files = findFiles(main)
+	var err error
+	if l.Files, err = findFiles(main); err != nil {
+		l.unreadable(filepath.Join(filepath.Dir(main), "conf.d"), err)
+	}
 	if o.File != "" && (len(l.Files) == 0 || l.Files[0] != main) {
-		l.problems.fault(position{file: main}, "", "cannot be read: %v", fs.ErrNotExist)
-		l.partial = true
+		l.unreadable(main, fs.ErrNotExist)
 	}
 	var trees []*node
 	for _, file := range l.Files {
 		text, err := readFile(file)
 		if err != nil {
-			var path *fs.PathError
-			if errors.As(err, &path) {
-				err = path.Err
-			}
-			l.problems.fault(position{file: file}, "", "cannot be read: %v", err)
-			l.partial = true
+			l.unreadable(file, err)
 			continue
 		}
 		tree, ok := parse(file, text, &l.problems)
@@ -131,6 +129,16 @@ func (l *Loaded) readFiles(o Options) []*node {
 		}
 	}
 	return trees
+}
+
+// unreadable reports a file or folder that is missing from the tree.
+func (l *Loaded) unreadable(path string, err error) {
+	var inner *fs.PathError
+	if errors.As(err, &inner) {
+		err = inner.Err // its path is said already
+	}
+	l.problems.fault(position{file: path}, "", "cannot be read: %v", err)
+	l.partial = true
 }
 
 // Overrides returns what a stronger file or a variable replaced, in the order of the merge.

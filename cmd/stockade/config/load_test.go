@@ -148,6 +148,28 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestFilesThatMayNotBeRead(t *testing.T) {
+	if os.Geteuid() == 0 {
+		// Root reads everything; a file in the place of a folder fails in the same way.
+		o := write(t, map[string]string{"": "log: {}", "conf.d": "a file"})
+		_, err := Load(o)
+		if got, want := short(o, err), "conf.d: cannot be read: "; !strings.HasPrefix(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		return
+	}
+	o := write(t, map[string]string{"": "log: {}"})
+	dir := filepath.Dir(o.defaultFile)
+	if err := os.Chmod(dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
+	_, err := Load(o)
+	if got := short(o, err); !strings.Contains(got, "stockade.yaml: cannot be read: permission denied") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestConfDWithoutMainFile(t *testing.T) {
 	o := write(t, map[string]string{"conf.d/10-a.yaml": "log: {level: debug}\n", "conf.d/.hidden.yaml": "x: y\n", "conf.d/readme": "x: y\n"})
 	l := mustLoad(t, o)

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -51,22 +53,23 @@ func readFile(path string) ([]byte, error) {
 }
 
 // findFiles returns the files of the configuration in the order of the merge: main, when it
-// exists, and conf.d beside it by name. Hidden files are left out.
-func findFiles(main string) []string {
-	var files []string
-	if _, err := os.Lstat(main); err == nil {
+// exists, and conf.d beside it by name. Hidden files are left out. A main file that may exist is
+// among them, so that reading it tells why it cannot be looked at.
+func findFiles(main string) (files []string, err error) {
+	if _, err := os.Lstat(main); !errors.Is(err, fs.ErrNotExist) {
 		files = append(files, main)
 	}
-	parts, err := os.ReadDir(filepath.Join(filepath.Dir(main), "conf.d"))
-	if err != nil {
-		return files
+	dir := filepath.Join(filepath.Dir(main), "conf.d")
+	parts, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return files, err
 	}
 	for _, part := range parts {
 		if name := part.Name(); strings.HasSuffix(name, ".yaml") && !strings.HasPrefix(name, ".") {
-			files = append(files, filepath.Join(filepath.Dir(main), "conf.d", name))
+			files = append(files, filepath.Join(dir, name))
 		}
 	}
-	return files
+	return files, nil
 }
 
 // Variable returns the name of the variable that sets the scalar at a path, such as
