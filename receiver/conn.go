@@ -180,21 +180,20 @@ func (c *conn) take(f frame.Frame) error {
 
 // verdict says what the end of the stream means: nil, or a refusal that is counted.
 func (c *conn) verdict(err error) error {
+	var refused *refusedError
 	switch {
 	case c.removed.Load():
 		return &refusedError{reason: ReasonRemoved}
 	case c.stopping.Load():
 		return nil
+	case errors.As(err, &refused):
+		return err
 	case errors.Is(err, frame.ErrFraming):
 		return &refusedError{mistake(c.head, ReasonFraming), err.Error()}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &refusedError{ReasonPartial, fmt.Sprintf("a frame was not complete after %s", c.s.l.limits.partial)}
 	case c.inside && !(errors.Is(err, io.EOF) && c.fr.Mode() == frame.LF):
 		return &refusedError{ReasonPartial, "the connection ended inside a frame"}
-	}
-	var refused *refusedError
-	if errors.As(err, &refused) {
-		return err
 	}
 	return nil // EOF, reset, a TLS alert: the sender's business
 }

@@ -286,5 +286,3 @@ func entries(s ListenerStats) (n int64) {
 }
 
 func discardLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-func runChild(string) int { return 2 }

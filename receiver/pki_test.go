@@ -150,3 +150,24 @@ func tlsClient(t testing.TB, c net.Conn, cfg *tls.Config) *tls.Conn {
 	}
 	return tc
 }
+
+// clientFiles writes a client certificate and its key for a program.
+func (a *authority) clientFiles(t testing.TB, name string) (cert, key string) {
+	t.Helper()
+	dir := t.TempDir()
+	c := a.client(t, name)
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	for path, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: c.Certificate[0]},
+		key:  {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
+}

@@ -23,6 +23,7 @@ type streams struct {
 	fdLimit int // the number of the first descriptor that is kept in reserve
 
 	pending *pending
+	ended   chan struct{} // capacity 1: a connection has ended; full: the news is known
 	wg      sync.WaitGroup
 
 	mu    sync.Mutex
@@ -35,6 +36,7 @@ func newStreams(l *Listener, ln net.Listener) *streams {
 		l:       l,
 		ln:      ln,
 		pending: newPending(l.limits.pending, l.limits.handshakes, l.limits.perPrefix),
+		ended:   make(chan struct{}, 1),
 		conns:   make(map[*conn]struct{}),
 		byKey:   make(map[string]int),
 	}
@@ -92,6 +94,7 @@ func (s *streams) serve(ctx context.Context) error {
 		}
 		select { // connections wait in the kernel's queue meanwhile
 		case <-ctx.Done():
+		case <-s.ended:
 		case <-time.After(s.l.limits.pause):
 		}
 	}
@@ -130,8 +133,12 @@ func (s *streams) admit(ctx context.Context, nc net.Conn) bool {
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
-		defer s.l.open.Add(-1)
 		c.serve(ctx)
+		s.l.open.Add(-1)
+		select {
+		case s.ended <- struct{}{}:
+		default:
+		}
 	}()
 	return true
 }
