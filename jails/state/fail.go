@@ -128,7 +128,7 @@ func (s *Store) count(w *window, j *jails.Jail, f *Failure, at int64, attempts i
 	if e.Trust == spoofableName {
 		src |= spoofableBit
 	}
-	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src}, j.MaxRetry()*max(j.Corroborate, 1))
+	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src}, j.MaxRetry()+2*j.Corroborate)
 	if s.evidence.Load() >= s.opt.MaxEvidence {
 		e.Raw = ""
 	}

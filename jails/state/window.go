@@ -42,7 +42,7 @@ func (w *window) last() int64 { return w.hits[len(w.hits)-1].t }
 func (w *window) deadline() int64 { return w.last() + w.keep + 1 }
 
 // add records a failure. It keeps the hits in order, drops what is too old to matter, and never
-// holds more hits than most.
+// holds more hits than most, of which each source keeps its latest.
 func (w *window) add(h hit, most int) {
 	i := len(w.hits)
 	for i > 0 && w.hits[i-1].t > h.t {
@@ -55,12 +55,31 @@ func (w *window) add(h hit, most int) {
 	}
 	w.n += int(h.n)
 	oldest := w.last() - w.keep
-	drop := 0
-	for w.hits[drop].t < oldest || len(w.hits)-drop > most {
-		w.n -= int(w.hits[drop].n)
-		drop++
+	for w.hits[0].t < oldest {
+		w.n -= int(w.hits[0].n)
+		w.hits = w.hits[1:]
 	}
-	w.hits = w.hits[drop:]
+	for len(w.hits) > most {
+		i := w.spare()
+		w.n -= int(w.hits[i].n)
+		if i == 0 {
+			w.hits = w.hits[1:]
+		} else {
+			w.hits = slices.Delete(slices.Clone(w.hits), i, i+1)
+		}
+	}
+}
+
+// spare is the oldest hit whose source has a later one, or the oldest of all.
+func (w *window) spare() int {
+	for i, h := range w.hits {
+		for _, later := range w.hits[i+1:] {
+			if later.src == h.src {
+				return i
+			}
+		}
+	}
+	return 0
 }
 
 func (w *window) note(e Evidence) {
