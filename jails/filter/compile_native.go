@@ -29,7 +29,7 @@ func (c *compiler) patterns() {
 				continue
 			}
 		}
-		if len(r.roles.addr) == 0 && p.Count != CountNone {
+		if len(r.roles.addr) == 0 && p.Count != CountNone && s.Join != JoinPID {
 			c.fault("pattern", i, p.Text, -1, "it names no {addr}")
 		}
 		if len(r.roles.addr) > 1 {

@@ -13,7 +13,7 @@ import (
 // that format in which every Where field has one of the listed values and Addr is there.
 type Fields struct {
 	Format string              // json, kv, csv or cef
-	Where  map[string][]string // field -> the values it may have; "*" alone: it is there and not empty; a leading ! is none of
+	Where  map[string][]string // field -> its possible values; x* begins with x, * is not empty; a leading ! is none of
 	Take   map[string]string   // addr, user, port, or a name of one's own -> field
 }
 
@@ -47,10 +47,20 @@ type extractor struct {
 
 // test demands something of the field keys[key].
 type test struct {
-	key  int
-	any  bool
-	not  bool
-	list []string
+	key    int
+	not    bool
+	list   []string
+	prefix []bool // list[i] is only the value's beginning, and the value is not empty
+}
+
+func (t *test) has(got []byte) bool {
+	for i, want := range t.list {
+		if string(got) == want && !t.prefix[i] ||
+			t.prefix[i] && len(got) > 0 && len(got) >= len(want) && string(got[:len(want)]) == want {
+			return true
+		}
+	}
+	return false
 }
 
 // values holds what an extractor found in the latest line. Its bytes belong to the line, or to
@@ -85,12 +95,12 @@ func newExtractor(f *Fields) (*extractor, error) {
 				return nil, fmt.Errorf("where %s: values with and without ! cannot be mixed", name)
 			}
 			t.not = not
-			t.list = append(t.list, rest)
+			rest, prefix := strings.CutSuffix(rest, "*")
+			t.list, t.prefix = append(t.list, rest), append(t.prefix, prefix)
 		}
 		if len(t.list) == 0 {
 			return nil, fmt.Errorf("where %s: no value", name)
 		}
-		t.any = len(t.list) == 1 && t.list[0] == "*"
 		e.tests = append(e.tests, t)
 	}
 	if len(e.keys) > maxFields {
@@ -131,15 +141,26 @@ func (e *extractor) names() []string { return e.take }
 // literals returns strings of which a matching line has at least one: the values of the most
 // selective test, else nothing.
 func (e *extractor) literals() []string {
+	var best []string
+	longest := 2
 	for _, t := range e.tests {
-		if !t.any && !t.not && !slices.ContainsFunc(t.list, func(s string) bool { return len(s) < 3 }) {
-			return lowered(t.list)
+		least := slices.MinFunc(t.list, func(a, b string) int { return len(a) - len(b) })
+		if !t.not && len(least) > longest && plain(t.list) {
+			best, longest = t.list, len(least)
 		}
 	}
-	return nil
+	return lowered(best)
+}
+
+// plain reports whether no encoding writes the values in another way.
+func plain(list []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return strings.ContainsAny(s, "\"\\/<>&'|=") })
 }
 
 func lowered(list []string) []string {
+	if list == nil {
+		return nil
+	}
 	out := make([]string, len(list))
 	for i, s := range list {
 		out[i] = strings.ToLower(s)
@@ -178,19 +199,7 @@ func (v *values) reset(e *extractor) {
 
 func (e *extractor) holds(v *values) bool {
 	for _, t := range e.tests {
-		got := v.found[t.key]
-		in := false
-		if t.any {
-			in = len(got) > 0
-		} else {
-			for _, want := range t.list {
-				if string(got) == want {
-					in = true
-					break
-				}
-			}
-		}
-		if in == t.not {
+		if t.has(v.found[t.key]) == t.not {
 			return false
 		}
 	}

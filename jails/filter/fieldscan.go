@@ -104,10 +104,8 @@ var cefHeader = [...]string{"version", "vendor", "product", "device_version", "s
 // cefHeader. In values only = and backslash are escaped, so a value that holds an unescaped key
 // looks like two fields; a wanted one that occurs twice is refused.
 func (e *extractor) readCEF(line []byte, v *values) bool {
-	rest, ok := bytes.CutPrefix(line, []byte("CEF:"))
-	if !ok {
-		return false
-	}
+	// A syslog decoder may have taken the mark for the app name.
+	rest := bytes.TrimPrefix(line, []byte("CEF:"))
 	for _, name := range cefHeader {
 		end := unescapedPipe(rest)
 		if end < 0 || !e.setNamed(v, []byte(name), rest[:end]) {

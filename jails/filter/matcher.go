@@ -194,6 +194,29 @@ func parseAddr(b []byte) (netip.Addr, bool) {
 	return a.WithZone("").Unmap(), true
 }
 
+// parseEndpoint reads an address with a port as it stands in a field of its own: 192.0.2.1:80,
+// [2001:db8::1]:80, ipv4:192.0.2.1:80.
+func parseEndpoint(b []byte) (netip.Addr, bool) {
+	for _, family := range []string{"ipv4:", "ipv6:"} {
+		if len(b) > len(family) && string(b[:len(family)]) == family {
+			b = b[len(family):]
+			i := bytes.LastIndexByte(b, ':')
+			if i < 0 {
+				return netip.Addr{}, false
+			}
+			return parseAddr(b[:i])
+		}
+	}
+	if len(b) > 64 {
+		return netip.Addr{}, false
+	}
+	ap, err := netip.ParseAddrPort(string(b))
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return ap.Addr().WithZone("").Unmap(), true
+}
+
 // text copies a captured value: cut to maxValue bytes, valid UTF-8, control characters replaced.
 func text(b []byte) string {
 	if len(b) > maxValue {

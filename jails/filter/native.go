@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 )
 
@@ -20,6 +21,9 @@ func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *
 		match := Match{Filter: f, Pattern: i, Kind: rule.kind, Bits: -1, Attempts: times, Lines: 1, Proof: rule.proof}
 		if raw := m.captured(rule, subject, rule.roles.addr); raw != nil {
 			a, ok := parseAddr(raw)
+			if !ok && rule.fields != nil {
+				a, ok = parseEndpoint(raw)
+			}
 			if !ok {
 				m.stats.Unreadable++
 				continue
@@ -43,7 +47,7 @@ func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *
 		match.Port = text(m.captured(rule, subject, rule.roles.port))
 		for g, name := range rule.roles.names {
 			switch name {
-			case "addr", "user", "port", "n":
+			case "addr", "user", "port", "n", "id":
 				continue
 			}
 			if v := m.captured(rule, subject, rule.roles.groups[g]); v != nil {
@@ -85,7 +89,11 @@ func facilityFits(flt *Filter, line *Line) bool {
 // count joins a line to its connection and returns how many attempts it stands for.
 func (m *Matcher) count(f int, flt *Filter, r *rule, line *Line, subject []byte, match *Match, times int) int {
 	port := m.captured(r, subject, r.roles.port)
-	id := string(line.PID)
+	pid := line.PID
+	if own := m.captured(r, subject, r.roles.id); own != nil {
+		pid = own
+	}
+	id := string(pid)
 	if flt.spec.Join == JoinAddr || id == "" {
 		if !match.Addr.IsValid() || flt.spec.Join == JoinPID && len(port) == 0 {
 			return unjoined(r, times, m.captured(r, subject, r.roles.count))
@@ -115,6 +123,11 @@ func (m *Matcher) count(f int, flt *Filter, r *rule, line *Line, subject []byte,
 	}
 	if addr != "" {
 		conn.addr = addr
+	} else if a, err := netip.ParseAddr(conn.addr); err == nil {
+		// The connection's first line said who it is.
+		match.Addr = a
+	} else if r.count != CountNone {
+		return 0
 	}
 	if len(port) > 0 {
 		conn.port = string(port)

@@ -15,7 +15,8 @@ type roles struct {
 	fid       []int
 	user      []int
 	port      []int
-	count     []int // of native patterns: how many more
+	count     []int // of native patterns: how many
+	id        []int // of native patterns: what joins, instead of the process id
 	mlfid     []int
 	nofail    []int
 	forget    []int
@@ -68,6 +69,7 @@ func newRoles(names []string, native bool) roles {
 	r.forget, r.gained, r.content = byName["mlfforget"], byName["mlfgained"], byName["content"]
 	if native {
 		r.addr, r.port, r.count = byName["addr"], byName["port"], byName["n"]
+		r.id = byName["id"]
 	}
 	return r
 }

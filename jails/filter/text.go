@@ -12,7 +12,7 @@ const reNativeAddr = `(?:::[fF]{4}:)?[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*
 // reNativeDate matches a time stamp of the common forms, or nothing: a file's line has one that a
 // syslog message lacks.
 const reNativeDate = `(?:(?:[A-Z][a-z][a-z],? +){1,2}[0-9]{1,2} +[0-9:.]+(?: [0-9]{4})?:?[ \t]+|` +
-	`[0-9][0-9TZ:./,+\-]+(?: +[0-9][0-9:.,+Z\-]*)?(?: +[A-Z]{3,4}| +[+\-][0-9]{4})?:?[ \t]+)?`
+	`[0-9][0-9TZ:./,+\-]+(?: +[0-9][0-9:.,+Z\-]*)?(?: +[A-Z]{3,4}| +[+\-][0-9]{2}:?[0-9]{2})?:?[ \t]+)?`
 
 // textError is a fault of a native pattern's text.
 type textError struct {
@@ -35,10 +35,20 @@ func translate(pattern string) (string, error) {
 }
 
 type textParser struct {
-	in  string
-	pos int
-	out strings.Builder
+	in   string
+	pos  int
+	out  strings.Builder
+	last neighbour // what was read last
 }
+
+// neighbour tells what may stand beside {addr}: text that cannot be a part of an address.
+type neighbour uint8
+
+const (
+	fixed     neighbour = iota // the beginning, or literal text
+	openField                  // a field that could take a part of the address
+	address
+)
 
 func (p *textParser) fail(at int, format string, args ...any) error {
 	return &textError{at, fmt.Sprintf(format, args...)}
@@ -52,6 +62,7 @@ func (p *textParser) sequence(nested bool) error {
 		case strings.HasPrefix(p.in[p.pos:], "{{"), !nested && strings.HasPrefix(p.in[p.pos:], "}}"):
 			p.out.WriteString(quoteMeta(p.in[p.pos : p.pos+1]))
 			p.pos += 2
+			p.last = fixed
 		case c == '{':
 			if err := p.field(); err != nil {
 				return err
@@ -63,6 +74,7 @@ func (p *textParser) sequence(nested bool) error {
 		default:
 			p.out.WriteString(quoteMeta(p.in[p.pos : p.pos+1]))
 			p.pos++
+			p.last = fixed
 		}
 	}
 	return nil
@@ -71,10 +83,8 @@ func (p *textParser) sequence(nested bool) error {
 // field reads one {...}.
 func (p *textParser) field() error {
 	start := p.pos
-	if rest, ok := strings.CutPrefix(p.in[start:], "{@date}"); ok {
-		if start > 0 || strings.HasPrefix(rest, "{addr}") {
-			return p.fail(start, "{@date} stands at the beginning, and not before {addr}")
-		}
+	if strings.HasPrefix(p.in[start:], "{@date}") {
+		p.last = openField
 		p.out.WriteString(reNativeDate)
 		p.pos += len("{@date}")
 		return nil
@@ -105,14 +115,23 @@ func (p *textParser) field() error {
 		return p.alternatives(start, open, ")")
 	}
 	if kind == '^' || kind == '~' {
+		if p.last == address {
+			return p.fail(start, "{addr} needs literal text between it and another field")
+		}
+		p.last = openField
 		return p.without(start, open, kind)
 	}
+	if name == "addr" && p.last != fixed || name != "addr" && p.last == address {
+		return p.fail(start, "{addr} needs literal text between it and another field")
+	}
+	p.last = openField
 	body := `\S+`
 	switch {
 	case name == "addr" && kind != '}':
 		return p.fail(start, "{addr} takes no suffix")
 	case name == "addr":
 		body = reNativeAddr
+		p.last = address
 	case kind == '*':
 		body = `.*`
 	case kind == '"':
@@ -158,16 +177,23 @@ func (p *textParser) without(start int, open string, kind byte) error {
 // alternatives reads sequences parted by | up to the closing brace.
 func (p *textParser) alternatives(start int, open, closing string) error {
 	p.out.WriteString(open)
+	before, after := p.last, fixed
+	if strings.HasSuffix(closing, "?") {
+		after = before
+	}
 	for {
+		p.last = before
 		if err := p.sequence(true); err != nil {
 			return err
 		}
+		after = max(after, p.last)
 		if p.pos >= len(p.in) {
 			return p.fail(start, "{ is not closed by }")
 		}
 		c := p.in[p.pos]
 		p.pos++
 		if c == '}' {
+			p.last = after
 			p.out.WriteString(closing)
 			return nil
 		}

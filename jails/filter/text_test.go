@@ -16,6 +16,10 @@ func TestTranslate(t *testing.T) {
 		{in: "bad {a|b", fault: "not closed"},
 		{in: "bad {addr*}", fault: "takes no suffix"},
 		{in: "bad {addr=a|b}", fault: "takes no alternatives"},
+		{in: "bad {x*}{addr}", fault: "needs literal text"},
+		{in: "bad {a|{x}}{addr}", fault: "needs literal text"},
+		{in: "bad {?{x}}{addr}", fault: "needs literal text"},
+		{in: "bad {addr}{x^y}", fault: "needs literal text"},
 		{in: "bad {x^}", fault: "needs characters"},
 	}
 	for _, tt := range tests {
