@@ -8,6 +8,7 @@ func (re *Regexp) analyze() {
 	re.anchored = p.beginsOnly()
 	re.tailed = re.endsOnly()
 	re.anyFirst = true
+	re.entry = p.start
 	if !re.anchored {
 		return
 	}
@@ -17,9 +18,10 @@ func (re *Regexp) analyze() {
 		in := &p.insts[pc]
 		switch {
 		case in.op == opCapture:
+			re.slots = append(re.slots, preset{int(in.arg), len(re.prefix)})
 			pc = in.out
 			continue
-		case in.op == opAssert && assertion(in.arg) == beginText:
+		case in.op == opAssert && assertion(in.arg) == beginText && re.prefix == "":
 			past, pc = true, in.out
 			continue
 		case in.op == opRune && past:
@@ -30,6 +32,11 @@ func (re *Regexp) analyze() {
 			}
 		}
 		break
+	}
+	if re.prefix != "" {
+		re.entry = pc
+	} else {
+		re.slots = nil
 	}
 	re.firstBytes(pc)
 }

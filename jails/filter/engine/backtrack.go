@@ -32,18 +32,21 @@ func (b *backtracker) search(m *Machine, re *Regexp, text []byte, end, start int
 	b.prepare(re)
 	steps := 0
 	for pos := start; pos <= end; pos += width(text, pos) {
-		if !v.viable(pos, re.prog.start) {
+		if !v.viable(pos, re.entry) {
 			continue
 		}
 		for i := range b.caps {
 			b.caps[i] = -1
 		}
-		ok, err := b.from(re, text, pos, v, &steps)
+		for _, s := range re.slots {
+			b.caps[s.slot] = s.at
+		}
+		ok, err := b.from(re, text, pos, end, v, &steps)
 		if err != nil {
 			return false, err
 		}
 		if ok {
-			b.caps[0] = pos
+			b.caps[0] = pos - len(re.prefix)
 			clamp(b.caps, len(text))
 			copy(caps, b.caps)
 			return true, nil
@@ -79,10 +82,10 @@ func (b *backtracker) prepare(re *Regexp) {
 	}
 }
 
-// from tries all ways from the program's start at pos.
-func (b *backtracker) from(re *Regexp, text []byte, pos int, v view, steps *int) (bool, error) {
+// from tries all ways from the program's entry at pos.
+func (b *backtracker) from(re *Regexp, text []byte, pos, end int, v view, steps *int) (bool, error) {
 	insts := re.prog.insts
-	b.stack = append(b.stack[:0], frame{re.prog.start, -1, pos})
+	b.stack = append(b.stack[:0], frame{re.entry, -1, pos})
 	for len(b.stack) > 0 {
 		f := b.stack[len(b.stack)-1]
 		b.stack = b.stack[:len(b.stack)-1]
@@ -120,7 +123,7 @@ func (b *backtracker) from(re *Regexp, text []byte, pos int, v view, steps *int)
 					b.walk.run(in.arg, pos)
 				}
 			case opBackref:
-				w, ok := b.same(text, pos, int(in.arg), in.fold)
+				w, ok := b.same(text, pos, end, int(in.arg), in.fold)
 				if !ok {
 					pc = 0
 					continue
@@ -134,25 +137,31 @@ func (b *backtracker) from(re *Regexp, text []byte, pos int, v view, steps *int)
 	return false, nil
 }
 
-// same compares the text at pos with that of a group and returns its length.
-func (b *backtracker) same(text []byte, pos, group int, fold bool) (int, bool) {
+// same compares the text at pos with that of a group and returns its length. Behind the text, if
+// end is there, stands a newline.
+func (b *backtracker) same(text []byte, pos, end, group int, fold bool) (int, bool) {
 	from, to := b.caps[2*group], b.caps[2*group+1]
 	if from < 0 || to < from {
 		return 0, false
 	}
 	w := to - from
-	if w == 0 {
-		return 0, true
+	if pos+w > end {
+		return 0, false
 	}
-	if to > len(text) || pos+w > len(text) {
-		return 0, false // the newline behind the subject stands there once
+	if !fold && max(to, pos+w) <= len(text) {
+		return w, bytes.Equal(text[from:to], text[pos:pos+w]) && boundary(text, pos+w)
 	}
-	a, c := text[from:to], text[pos:pos+w]
-	if !fold {
-		return w, bytes.Equal(a, c) && boundary(text, pos+w)
+	at := func(i int) byte {
+		switch {
+		case i == len(text):
+			return '\n'
+		case fold:
+			return lower(text[i])
+		}
+		return text[i]
 	}
-	for i := range a {
-		if lower(a[i]) != lower(c[i]) {
+	for i := range w {
+		if at(from+i) != at(pos+i) {
 			return 0, false
 		}
 	}

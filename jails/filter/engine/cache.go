@@ -161,8 +161,8 @@ func (re *Regexp) step(to, from []uint32, class, ctx int) uint32 {
 		}
 	}
 	flags := uint32(0)
-	if has(to, p.start) {
-		flags |= entryStart
+	if re.prefix == "" && has(to, p.start) {
+		flags |= entryStart // with a prefix there is only one place, where the pass ends
 	}
 	if re.tailed && !live && class != atEnd && !fromEnd {
 		flags |= entryDead

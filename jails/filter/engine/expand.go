@@ -1,5 +1,10 @@
 package engine
 
+import (
+	"slices"
+	"unicode/utf8"
+)
+
 // state is an instruction together with which of the groups that conditionals ask for took part.
 type state struct{ pc, bits uint32 }
 
@@ -21,6 +26,46 @@ func (b *builder) expand() {
 	p.insts, p.order = x.to, x.order
 	for _, blk := range p.blocks {
 		p.cyclic = p.cyclic || blk.cyclic
+	}
+	p.runs()
+}
+
+// runs finds what the walk may take in one step.
+func (p *program) runs() {
+	oneByte := make([]bool, len(p.sets))
+	for i, s := range p.sets {
+		oneByte[i] = len(s) > 0 && s[len(s)-1] < utf8.RuneSelf
+	}
+	begins := func(pc uint32) bool {
+		in := &p.insts[pc]
+		return in.op == opRune && oneByte[in.arg]
+	}
+	var chain []uint32
+	for pc := range p.insts {
+		in := &p.insts[pc]
+		switch in.op {
+		case opRune:
+			at := uint32(pc)
+			for chain = chain[:0]; begins(at) && p.insts[at].run == 0 && len(chain) < maxProgram; at = p.insts[at].out {
+				chain = append(chain, at)
+			}
+			length, end := uint16(0), at
+			if begins(at) {
+				length, end = p.insts[at].run, p.insts[at].alt
+			}
+			for _, at := range slices.Backward(chain) {
+				length++
+				p.insts[at].run, p.insts[at].alt = length, end
+			}
+		case opAlt:
+			back := func(to uint32) bool { return p.insts[to].op == opRune && p.insts[to].out == uint32(pc) }
+			switch {
+			case back(in.out):
+				in.loop = greedyLoop
+			case back(in.arg):
+				in.loop = lazyLoop
+			}
+		}
 	}
 }
 

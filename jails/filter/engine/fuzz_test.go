@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -244,8 +245,8 @@ func FuzzCompile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, pattern, subject string) {
 		re, err := Compile(pattern, Options{})
 		if err != nil {
-			e, ok := err.(*Error)
-			if !ok || e.Offset < 0 || e.Offset > len(pattern) || e.Msg == "" {
+			var e *Error
+			if !errors.As(err, &e) || e.Offset < 0 || e.Offset > len(pattern) || e.Msg == "" {
 				t.Fatalf("%q: bad error %#v", pattern, err)
 			}
 			return

@@ -67,8 +67,8 @@ func worth(set []string) int {
 	for _, s := range set {
 		points := 0
 		for i := range len(s) {
-			switch c := s[i]; {
-			case c == ' ' || c == '[' || c == ']' || c == ':':
+			switch s[i] {
+			case ' ', '[', ']', ':':
 				points++
 			default:
 				points += 3

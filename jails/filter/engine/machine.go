@@ -64,9 +64,12 @@ func (m *Machine) Search(re *Regexp, subject []byte, caps []int) (bool, error) {
 	for i := range caps {
 		caps[i] = -1
 	}
+	for _, s := range re.slots {
+		caps[s.slot] = s.at
+	}
 	m.walk.set(re, subject, view{sets, m.rows, stride}, caps)
-	caps[1] = m.walk.run(re.prog.start, start)
-	caps[0] = start
+	caps[1] = m.walk.run(re.entry, start)
+	caps[0] = start - len(re.prefix)
 	clamp(caps, len(subject))
 	return true, nil
 }
@@ -121,8 +124,9 @@ func (m *Machine) forget() {
 	m.held = 0
 }
 
-// reverse reads the subject from its end to its beginning and fills m.rows. It returns the
-// leftmost position where a match can begin, -1 for none, and where the sets are: those of row r
+// reverse reads the subject from its end to its beginning, or to the end of the prefix that every
+// match begins with, and fills m.rows. It returns the leftmost position where a match can begin,
+// counted behind the prefix, -1 for none, and where the sets are: those of row r
 // begin at sets[r+stride].
 func (m *Machine) reverse(re *Regexp, c *cache, text []byte, end int) (start int, sets []uint32, stride uint32, err error) {
 	if cap(m.rows) <= end {
@@ -148,7 +152,8 @@ func (m *Machine) reverse(re *Regexp, c *cache, text []byte, end int) (start int
 
 // cached runs on remembered states; ok is false when the cache is full.
 func (m *Machine) cached(re *Regexp, c *cache, text []byte, end int) (start int, ok bool) {
-	rows, pos := m.rows, end
+	rows, pos, stop := m.rows, end, len(re.prefix)
+	least := stop + 1 // the last step is taken below, where the end is seen
 	simple := len(re.ctx.wide) == 0
 	class, w := re.before(text, pos) // of the rune before pos
 	ctx := re.context(text, pos, class)
@@ -170,14 +175,17 @@ func (m *Machine) cached(re *Regexp, c *cache, text []byte, end int) (start int,
 				return start, true
 			}
 		}
-		if pos == 0 {
+		if pos <= stop {
+			if stop > 0 && has(c.set(entry>>entryShift), re.entry) {
+				start = stop
+			}
 			return start, true
 		}
-		if simple && pos > 1 && pos <= len(text) {
+		if simple && pos > least && pos <= len(text) {
 			// The same as below for ASCII, as long as nothing happens.
 			from := pos
 			slab, b := c.slab, text[pos-1]
-			for pos > 1 {
+			for pos > least {
 				before := text[pos-2]
 				if (b|before)&utf8.RuneSelf != 0 {
 					break
@@ -245,7 +253,13 @@ func (m *Machine) uncached(re *Regexp, c *cache, text []byte, end int) (start in
 		if flags&entryStart != 0 {
 			start = pos
 		}
-		if flags&entryDead != 0 || pos == 0 {
+		if flags&entryDead != 0 {
+			return start, nil
+		}
+		if stop := len(re.prefix); pos <= stop {
+			if stop > 0 && has(m.work, re.entry) {
+				start = stop
+			}
 			return start, nil
 		}
 		behind = class

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // group reads everything that begins with a parenthesis; nil for a comment or flags.
@@ -116,7 +117,8 @@ func (p *parser) name(at int, end byte) string {
 	}
 	name := p.src[p.pos : p.pos+n]
 	for i, r := range name {
-		if !(r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || i > 0 && r >= '0' && r <= '9' || r >= 0x80) {
+		digit := r >= '0' && r <= '9'
+		if r < utf8.RuneSelf && !setWord.contains(r) || digit && i == 0 {
 			p.failAt(p.pos+i, "bad character in group name %q", name)
 		}
 	}

@@ -27,8 +27,19 @@ type inst struct {
 	captures bool // look: it holds captures that must be filled
 	fold     bool // backref
 	out, arg uint32
-	alt      uint32 // cond
+	alt      uint32 // cond: where it goes on without the group; rune: where its run ends
+	run      uint16 // rune: how many runes of one byte follow one another from here, itself included
+	loop     loop   // alt: a repeat of one rune
 }
+
+// loop says which branch of an opAlt is a single rune that leads back to it.
+type loop uint8
+
+const (
+	noLoop     loop = iota
+	greedyLoop      // out
+	lazyLoop        // arg
+)
 
 // maxProgram bounds the instructions of one pattern.
 const maxProgram = 20000

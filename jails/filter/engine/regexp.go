@@ -48,9 +48,14 @@ type Regexp struct {
 	tailed   bool      // a match ends at the subject's end only, and is not empty
 	minBytes int       // no match is shorter
 	prefix   string    // an anchored match begins with it
+	entry    uint32    // the instruction behind prefix
+	slots    []preset  // captures that lie in prefix
 	first    [256]bool // the byte behind prefix
 	anyFirst bool      // first says nothing
 }
+
+// preset is a slot whose value the prefix decides.
+type preset struct{ slot, at int }
 
 // Compile compiles a pattern of at most 64 KiB. The error is an *Error.
 func Compile(pattern string, o Options) (re *Regexp, err error) {

@@ -55,29 +55,44 @@ func width(text []byte, pos int) int {
 
 // run goes from pc at pos to the end of the match or lookahead, and returns where that is.
 func (w *walker) run(pc uint32, pos int) int {
-	insts, text, v := w.insts, w.text, &w.view
 	if w.cyclic {
-		pc = w.settle(pc, pos)
+		return w.runCyclic(pc, pos)
 	}
-	set := v.sets[v.rows[pos]+v.stride:]
+	insts, text, sets, rows, stride := w.insts, w.text, w.view.sets, w.view.rows, w.view.stride
+	set := sets[rows[pos]+stride:]
 	for {
 		in := &insts[pc]
 		switch in.op {
 		case opRune:
-			if pos >= len(text) || text[pos] < utf8.RuneSelf {
-				pos++
+			if in.run > 0 {
+				pos += int(in.run)
+				pc = in.alt
 			} else {
 				pos += width(text, pos)
-			}
-			set = v.sets[v.rows[pos]+v.stride:]
-			pc = in.out
-			if w.cyclic {
-				pc = w.settle(pc, pos)
-			}
-		case opAlt:
-			pc = in.arg
-			if set[in.out>>5]>>(in.out&31)&1 != 0 {
 				pc = in.out
+			}
+			set = sets[rows[pos]+stride:]
+		case opAlt:
+			first := in.out
+			switch in.loop {
+			case greedyLoop:
+				for set[first>>5]>>(first&31)&1 != 0 {
+					pos += width(text, pos)
+					set = sets[rows[pos]+stride:]
+				}
+				pc = in.arg
+				continue
+			case lazyLoop:
+				for set[first>>5]>>(first&31)&1 == 0 {
+					pos += width(text, pos)
+					set = sets[rows[pos]+stride:]
+				}
+				pc = first
+				continue
+			}
+			pc = in.arg
+			if set[first>>5]>>(first&31)&1 != 0 {
+				pc = first
 			}
 		case opCapture:
 			w.caps[in.arg] = pos
@@ -92,6 +107,23 @@ func (w *walker) run(pc uint32, pos int) int {
 		default:
 			return pos
 		}
+	}
+}
+
+// runCyclic is run for programs with loops that can turn without taking a rune.
+func (w *walker) runCyclic(pc uint32, pos int) int {
+	pc = w.settle(pc, pos)
+	for {
+		in := &w.insts[pc]
+		switch in.op {
+		case opRune:
+			pos += width(w.text, pos)
+		case opLook: // one with captures
+			w.runCyclic(in.arg, pos)
+		default:
+			return pos
+		}
+		pc = w.settle(in.out, pos)
 	}
 }
 
