@@ -1,10 +1,12 @@
 package nft
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +63,11 @@ func (e *Enforcer) Apply(ctx context.Context, changes []firewall.Change) ([]fire
 	if err == nil && len(nets) > 0 {
 		err = e.changeNets(changes, nets, results)
 	}
+	if e.flowtable {
+		if forgetErr := e.forget(results); forgetErr != nil {
+			e.log.Warn("connections that a flowtable has taken over go on", "err", forgetErr)
+		}
+	}
 	for i, j := range later {
 		results[i].Enforced, results[i].Err = results[j].Enforced, results[j].Err
 	}
@@ -111,6 +118,9 @@ func (e *Enforcer) plan(changes []firewall.Change, results []firewall.Result) (o
 		}
 		results[i].Enforced = true // until an operation says otherwise
 	}
+	slices.SortStableFunc(ops, func(a, b op) int { // lists hold elements of one set
+		return cmp.Or(cmp.Compare(a.set.kind, b.set.kind), cmp.Compare(a.set.scope, b.set.scope), cmp.Compare(a.set.verdict, b.set.verdict))
+	})
 	return ops, nets, later
 }
 
@@ -318,7 +328,7 @@ func (e *Enforcer) encode(ops []op) {
 func (e *Enforcer) readBack(ops []op, results []firewall.Result) error {
 	queries := make([]query, len(ops))
 	for i, o := range ops {
-		queries[i] = query{set: o.set.name(), key: o.key}
+		queries[i] = query{set: o.set.name(), key: o.key, present: !o.remove}
 	}
 	if err := get(e.reader, e.config.Table, queries); err != nil {
 		return fmt.Errorf("read back: %w", err)

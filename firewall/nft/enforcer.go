@@ -59,6 +59,7 @@ type Enforcer struct {
 
 	generation uint32     // of the ruleset after our last transaction
 	own        [64]uint32 // generations that we made, each at its number modulo the length
+	flowtable  bool       // some table has one
 	disturbed  bool       // others have made transactions before that
 
 	now  func() time.Time
@@ -69,6 +70,19 @@ type Enforcer struct {
 // brings chains and rules up to date in one transaction. The error is firewall.ErrCapability
 // without CAP_NET_ADMIN in the namespace, ErrOwned when another process has the table.
 func Open(o Options) (*Enforcer, error) {
+	e := newEnforcer(o)
+	if err := e.dial(); err != nil {
+		return nil, err
+	}
+	if err := e.takeOver(); err != nil {
+		_ = e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// newEnforcer makes an Enforcer without its sockets.
+func newEnforcer(o Options) *Enforcer {
 	e := &Enforcer{
 		config: o.Config, log: o.Log, netns: o.NetNS, setSize: o.SetSize,
 		table:    &nftables.Table{Family: nftables.TableFamilyINet, Name: o.Config.Table},
@@ -80,14 +94,7 @@ func Open(o Options) (*Enforcer, error) {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	e.log = e.log.With("component", "nft")
-	if err := e.dial(); err != nil {
-		return nil, err
-	}
-	if err := e.takeOver(); err != nil {
-		_ = e.Close()
-		return nil, err
-	}
-	return e, nil
+	return e
 }
 
 // Available says why nftables cannot be used by this process, as an error that is
@@ -140,6 +147,9 @@ func (e *Enforcer) takeOver() error {
 		}
 	}
 	if err := e.structure(); err != nil {
+		return err
+	}
+	if err := e.findFlowtables(); err != nil {
 		return err
 	}
 	if err := e.adoptNets(); err != nil {

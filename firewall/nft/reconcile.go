@@ -174,7 +174,7 @@ func (r *reconciliation) different(ops []op, results []firewall.Result) ([]op, e
 	asked := make([]int, 0, len(ops))
 	for i, o := range ops {
 		if empty, known := r.empty[o.set]; known && !empty {
-			queries = append(queries, query{set: o.set.name(), key: o.key})
+			queries = append(queries, query{set: o.set.name(), key: o.key, present: !o.remove})
 			asked = append(asked, i)
 		}
 	}

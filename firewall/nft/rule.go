@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -50,6 +51,10 @@ const (
 	tcpFlags               = 13
 	icmpType               = 0
 )
+
+// openFor is more than a connection has left that was reset (10 s), and less than one that is open
+// (300 s while data is not acknowledged, else days).
+const openFor = 30 * time.Second
 
 const (
 	tcpFIN, tcpSYN, tcpRST, tcpACK = 0x01, 0x02, 0x04, 0x10
@@ -185,23 +190,31 @@ func (e *Enforcer) program(families []family) []rule {
 			}
 		}
 	}
-	// A completed handshake: a pure ACK of a connection that both ends have acknowledged.
+	// A completed handshake: our side acknowledges in a connection that conntrack holds to be open.
+	// The client's own ACK would be no proof: conntrack takes an acknowledged number within 66,000
+	// of the right one, which a spoofer guesses in 65,000 tries. The server knows the number, and
+	// answers a wrong one with a reset, after which the connection expires in seconds.
 	for _, v4 := range []bool{true, false} {
-		set, load := seen4, payload(expr.PayloadBaseNetworkHeader, ip4Src, ip4Len)
-		key, proto, masked := "ip saddr", byte(unix.NFPROTO_IPV4), []expr.Any(nil)
+		set, load := seen4, payload(expr.PayloadBaseNetworkHeader, ip4Dst, ip4Len)
+		key, proto, masked := "ip daddr", byte(unix.NFPROTO_IPV4), []expr.Any(nil)
 		if !v4 {
-			set, load = seen6, payload(expr.PayloadBaseNetworkHeader, ip6Src, ip6Len)
-			key, proto = "ip6 saddr", unix.NFPROTO_IPV6
+			set, load = seen6, payload(expr.PayloadBaseNetworkHeader, ip6Dst, ip6Len)
+			key, proto = "ip6 daddr", unix.NFPROTO_IPV6
 			if mask < 128 {
 				key += " & " + maskAddr(mask).String()
 				masked = []expr.Any{and(maskAddr(mask).AsSlice())}
 			}
 		}
-		add("gate", fmt.Sprintf("meta l4proto tcp ct direction original ct status assured tcp flags & (fin | syn | rst | ack) == ack add @%s { %s }", set, key),
-			loadMeta(expr.MetaKeyNFPROTO), equal(proto), protocol(unix.IPPROTO_TCP), direction(original),
-			loadCt(expr.CtKeySTATUS), and(host32(statusAssured)), differ(host32(0)...),
-			payload(expr.PayloadBaseTransportHeader, tcpFlags, 1), and([]byte{tcpFIN | tcpSYN | tcpRST | tcpACK}), equal(tcpACK),
-			load, masked, &expr.Dynset{SrcRegKey: 1, SetName: set, Operation: unix.NFT_DYNSET_OP_ADD})
+		for _, c := range []string{"awayfwd", "awayout"} {
+			add(c, fmt.Sprintf("ct direction reply ct status assured ct expiration > %ds tcp flags & (fin | syn | rst | ack) == ack add @%s { %s }",
+				openFor/time.Second, set, key),
+				loadMeta(expr.MetaKeyNFPROTO), equal(proto), protocol(unix.IPPROTO_TCP), direction(reply),
+				loadCt(expr.CtKeySTATUS), and(host32(statusAssured)), differ(host32(0)...),
+				loadCt(expr.CtKeyEXPIRATION), &expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
+				&expr.Cmp{Op: expr.CmpOpGt, Register: 1, Data: binaryutil.BigEndian.PutUint32(uint32(openFor.Milliseconds()))},
+				payload(expr.PayloadBaseTransportHeader, tcpFlags, 1), and([]byte{tcpFIN | tcpSYN | tcpRST | tcpACK}), equal(tcpACK),
+				load, masked, &expr.Dynset{SrcRegKey: 1, SetName: set, Operation: unix.NFT_DYNSET_OP_ADD})
+		}
 	}
 
 	judges := []string{"judge"}

@@ -198,6 +198,9 @@ func (e *Enforcer) look() (*Loss, error) {
 	}
 	loss := Loss{What: slices.Clone(e.repaired), Elements: len(e.repaired) > 0}
 	flaws, err := e.check()
+	if err == nil {
+		err = e.findFlowtables()
+	}
 	if err != nil {
 		return nil, err
 	}
