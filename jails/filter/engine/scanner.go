@@ -5,15 +5,18 @@ package engine
 // byte whatever the number of sets.
 //
 // It is the automaton of Aho and Corasick with all failure links resolved into one table over
-// classes of bytes. States with output come last, so that one comparison a byte finds them.
+// classes of bytes. States with output come last, so that one comparison a byte finds them. Where
+// no literal is under way, pairs of bytes that begin none are passed over without the automaton.
 type Scanner struct {
-	class  [256]uint32 // of a byte
-	table  []uint32    // next state, by state and class; states are multiples of stride
-	stride uint32
-	output uint32   // the first state that has output
-	from   []uint32 // marks of output state i are marks[from[i]:from[i+1]]
-	marks  []mark
-	always []uint64
+	class   [256]uint32 // of a byte
+	table   []uint32    // next state, by state and class; states are multiples of stride
+	begins  []bool      // by two classes: some literal begins with them, or is the first alone
+	stride  uint32
+	shallow uint32   // states below it have read at most one byte of a literal, and have no output
+	output  uint32   // the first state that has output
+	from    []uint32 // marks of output state i are marks[from[i]:from[i+1]]
+	marks   []mark
+	always  []uint64
 }
 
 // mark is some bits of one word of the hits.
@@ -25,6 +28,7 @@ type mark struct {
 // trie is the automaton while it is built.
 type trie struct {
 	next  [][]uint32 // by state and class; 0 is none
+	depth []int
 	marks [][]mark
 }
 
@@ -35,7 +39,8 @@ func NewScanner(sets [][]string) *Scanner {
 	s := &Scanner{always: make([]uint64, (len(sets)+63)/64)}
 	s.classes(sets)
 	t := &trie{}
-	t.add(s.stride)
+	t.add(s.stride, 0)
+	s.begins = make([]bool, s.stride*s.stride)
 	for i, set := range sets {
 		if len(set) == 0 {
 			s.always[i/64] |= 1 << (i % 64)
@@ -45,11 +50,12 @@ func NewScanner(sets [][]string) *Scanner {
 				s.always[i/64] |= 1 << (i % 64)
 				continue
 			}
+			s.begin(literal)
 			at := uint32(0)
 			for j := range len(literal) {
 				c := s.class[literal[j]]
 				if t.next[at][c] == 0 {
-					t.next[at][c] = t.add(s.stride)
+					t.next[at][c] = t.add(s.stride, j+1)
 				}
 				at = t.next[at][c]
 			}
@@ -81,7 +87,20 @@ func (s *Scanner) classes(sets [][]string) {
 	s.stride = n
 }
 
-func (t *trie) add(stride uint32) uint32 {
+// begin notes the first two bytes of a literal.
+func (s *Scanner) begin(literal string) {
+	first := s.class[literal[0]] * s.stride
+	if len(literal) > 1 {
+		s.begins[first+s.class[literal[1]]] = true
+		return
+	}
+	for c := range s.stride {
+		s.begins[first+c] = true
+	}
+}
+
+func (t *trie) add(stride uint32, depth int) uint32 {
+	t.depth = append(t.depth, depth)
 	t.next = append(t.next, make([]uint32, stride))
 	t.marks = append(t.marks, nil)
 	return uint32(len(t.next) - 1)
@@ -123,21 +142,24 @@ func (t *trie) link() {
 	}
 }
 
-// flatten writes the table, states without output first.
+// flatten writes the table: shallow states first, those with output last.
 func (s *Scanner) flatten(t *trie) {
 	number := make([]uint32, len(t.next))
 	n := uint32(0)
-	for pass := range 2 {
+	place := func(want func(state int) bool) {
 		for i := range t.next {
-			if (len(t.marks[i]) > 0) == (pass == 1) {
+			if want(i) {
 				number[i] = n * s.stride
 				n++
 			}
 		}
-		if pass == 0 {
-			s.output = n * s.stride
-		}
 	}
+	outputs := func(i int) bool { return len(t.marks[i]) > 0 }
+	place(func(i int) bool { return !outputs(i) && t.depth[i] <= 1 })
+	s.shallow = n * s.stride
+	place(func(i int) bool { return !outputs(i) && t.depth[i] > 1 })
+	s.output = n * s.stride
+	place(outputs)
 	s.table = make([]uint32, len(t.next)*int(s.stride))
 	for i, next := range t.next {
 		for c, to := range next {
@@ -161,15 +183,42 @@ func (s *Scanner) Scan(line []byte, hits []uint64) {
 	if len(s.marks) == 0 {
 		return
 	}
-	table, output := s.table, s.output
-	state := uint32(0)
-	for _, b := range line {
-		state = table[state+s.class[b]]
+	stride := s.stride
+	for i := 0; i < len(line); {
+		first := s.class[line[i]] * stride
+		for i+1 < len(line) {
+			second := s.class[line[i+1]]
+			if s.begins[first+second] {
+				break
+			}
+			first = second * stride
+			i++
+		}
+		i = s.follow(line, i, hits)
+	}
+}
+
+// follow runs the automaton from i, where a literal may begin, until none is under way, and
+// returns where to go on.
+func (s *Scanner) follow(line []byte, i int, hits []uint64) int {
+	table, output, shallow := s.table, s.output, s.shallow
+	state := table[s.class[line[i]]]
+	for i++; ; i++ {
 		if state >= output {
-			i := (state - output) / s.stride
-			for _, m := range s.marks[s.from[i]:s.from[i+1]] {
+			n := (state - output) / s.stride
+			for _, m := range s.marks[s.from[n]:s.from[n+1]] {
 				hits[m.word] |= m.bits
 			}
+		}
+		if i == len(line) {
+			return i
+		}
+		state = table[state+s.class[line[i]]]
+		if state == 0 {
+			return i + 1
+		}
+		if state < shallow {
+			return i // a literal may begin with this byte
 		}
 	}
 }
