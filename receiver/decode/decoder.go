@@ -37,7 +37,7 @@ func (d *Decoder) Decode(frame []byte, received time.Time, m *Message) {
 	}
 	m.Facility, m.Severity = int8(pri>>3), int8(pri&7)
 	m.Malformed = hasNUL(frame)
-	if !d.rfc5424(frame, p, m) {
+	if len(frame)-p < 4 || frame[p] != '1' || frame[p+1] != ' ' || !d.rfc5424(frame, p+2, m) {
 		d.legacy(frame, p, received, m)
 	}
 	if len(m.App) > 0 && isDigit(m.App[0]) {
@@ -69,13 +69,10 @@ func priority(b []byte) (pri, n int) {
 	return 0, 0
 }
 
-// rfc5424 reads "1 STAMP HOST APP PROCID MSGID SD[ TEXT]" from b[p:]. It returns false, and
-// leaves m alone, when the header is not complete up to the beginning of its structured data.
+// rfc5424 reads "STAMP HOST APP PROCID MSGID SD[ TEXT]" from b[p:], at least two bytes behind
+// version 1. It returns false, and leaves m alone, when the header is not complete up to the
+// beginning of its structured data.
 func (d *Decoder) rfc5424(b []byte, p int, m *Message) bool {
-	if len(b)-p < 4 || b[p] != '1' || b[p+1] != ' ' {
-		return false
-	}
-	p += 2
 	var st stamp
 	stampOK := true
 	if b[p] == '-' && b[p+1] == ' ' {
