@@ -109,7 +109,7 @@ func TestRefusingAFloodAllocatesNothing(t *testing.T) {
 
 // unknown counts the unknown peers without allocating.
 func (r *rig) unknown() int64 {
-	x := &r.Listener.refused.Refusals
+	x := &r.refused.Refusals
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if u := x.by[ReasonUnknownPeer]; u != nil {

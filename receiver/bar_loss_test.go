@@ -83,7 +83,10 @@ func (r *rig) dialFrom(addr string) net.Conn {
 
 // TestShutdownUnderLoad is bar F1: the listener stops in time with senders at work.
 func TestShutdownUnderLoad(t *testing.T) {
-	rounds, conns := 5, 50
+	rounds, conns := 3, 50
+	if testing.Short() {
+		rounds = 1
+	}
 	if *long {
 		rounds, conns = 200, 1000
 	}
@@ -210,7 +213,7 @@ func TestLossIsCounted(t *testing.T) {
 // TestStoppedReceiverHarmsNoSender is bar F5: while this program stands still, senders with a
 // datagram socket that must not wait lose lines and go on; after that lines flow again.
 func TestStoppedReceiverHarmsNoSender(t *testing.T) {
-	still := time.Second
+	still := 300 * time.Millisecond
 	if *long {
 		still = time.Minute
 	}

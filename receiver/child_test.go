@@ -155,7 +155,7 @@ func childStarved(ctx context.Context, controlPath string) error {
 // TestDescriptorsRunOut is bar A6: with 64 descriptors and 1,000 clients the program stays
 // calm, its control socket answers, and it accepts again once there is room.
 func TestDescriptorsRunOut(t *testing.T) {
-	clients, span := 1000, 2*time.Second
+	clients, span := 1000, time.Second
 	if *long {
 		span = time.Minute
 	}
@@ -248,7 +248,7 @@ func TestSocketActivation(t *testing.T) {
 			case "udp":
 				var c net.PacketConn
 				if c, err = net.ListenPacket("udp", "127.0.0.1:0"); err == nil {
-					defer c.Close()
+					t.Cleanup(func() { _ = c.Close() })
 					addr = c.LocalAddr()
 					f, err = c.(*net.UDPConn).File()
 				}

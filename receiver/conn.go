@@ -192,7 +192,7 @@ func (c *conn) verdict(err error) error {
 		return &refusedError{mistake(c.head, ReasonFraming), err.Error()}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &refusedError{ReasonPartial, fmt.Sprintf("a frame was not complete after %s", c.s.l.limits.partial)}
-	case c.inside && !(errors.Is(err, io.EOF) && c.fr.Mode() == frame.LF):
+	case c.inside && (c.fr.Mode() != frame.LF || !errors.Is(err, io.EOF)):
 		return &refusedError{ReasonPartial, "the connection ended inside a frame"}
 	}
 	return nil // EOF, reset, a TLS alert: the sender's business
