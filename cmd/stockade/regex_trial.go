@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -14,19 +15,21 @@ type trial struct {
 	decoder *decode.Decoder
 	set     *filter.Set
 	matcher *filter.Matcher
-	joined  bool // the filter counts several lines of a connection as one attempt
+	filter  *filter.Filter
 	route   filter.Route
 	now     time.Time
+	loc     *time.Location
 	message decode.Message
 	lines   int
-	ignored uint64
+	ignored uint64 // by the matcher so far
+
+	lastIgnored bool
 }
 
 func newTrial(f *filter.Filter, now time.Time, loc *time.Location) *trial {
 	set := filter.NewSet([]*filter.Filter{f}, nil)
 	return &trial{
-		decoder: decode.New(loc), set: set, matcher: set.NewMatcher(), joined: f.Spec().Join != filter.JoinNone,
-		route: set.All(), now: now,
+		decoder: decode.New(loc), set: set, matcher: set.NewMatcher(), filter: f, route: set.All(), now: now, loc: loc,
 	}
 }
 
@@ -40,14 +43,21 @@ type verdict struct {
 	matched bool // a failure
 	found   bool // a failure or a success: match is set
 	match   filter.Match
-	repeat  int
 }
 
 func (t *trial) line(line []byte) verdict {
 	t.lines++
 	m := &t.message
 	v := verdict{number: t.lines, header: t.decoder.DecodeLine(line, t.now, m)}
-	v.form, v.stamp, v.repeat = m.Form, m.Stamp, max(m.Repeat, 1)
+	v.form, v.stamp = m.Form, m.Stamp
+	native := len(t.filter.Spec().Patterns) > 0
+	if !v.header {
+		at, rest := cutDate(line, t.now, t.loc)
+		v.stamp = at
+		if !native { // native patterns know the dates of their daemons
+			m.Text = rest
+		}
+	}
 	at := v.stamp
 	if at.IsZero() {
 		at = t.now
@@ -55,12 +65,16 @@ func (t *trial) line(line []byte) verdict {
 	in := filter.Line{
 		App: m.App, Host: m.Hostname, PID: m.ProcID, Text: m.Text, Time: at, Facility: m.Facility, Source: "regex",
 	}
-	matches := t.matcher.Match(&in, t.route)
-	ignored := t.matcher.Stats().Ignored
-	v.ignored = ignored > t.ignored
-	t.ignored = ignored
-	times := v.repeat
-	if len(matches) == 0 && !v.ignored && t.joined {
+	matches := t.match(&in)
+	if len(matches) == 0 && !t.lastIgnored && !t.filter.Stateful() && len(m.Text) < len(line) && !v.header {
+		if text := bytes.TrimLeft(m.Text, " "); len(text) < len(m.Text) { // the blank behind the date is optional
+			in.Text = text
+			matches = t.match(&in)
+		}
+	}
+	v.ignored = t.lastIgnored
+	times := max(m.Repeat, 1)
+	if len(matches) == 0 && !v.ignored && native && t.filter.Stateful() {
 		// Alone it may be a failure: then it belongs to an attempt that an earlier line counted.
 		matches, times = t.set.NewMatcher().Match(&in, t.route), 0
 	}
@@ -70,6 +84,15 @@ func (t *trial) line(line []byte) verdict {
 		v.matched = v.match.Kind == filter.Failure
 	}
 	return v
+}
+
+// match asks the filter and notes whether an ignoreregex took a match back.
+func (t *trial) match(line *filter.Line) []filter.Match {
+	matches := t.matcher.Match(line, t.route)
+	ignored := t.matcher.Stats().Ignored
+	t.lastIgnored = ignored > t.ignored
+	t.ignored = ignored
+	return matches
 }
 
 // dateForm says where the line's time comes from.
