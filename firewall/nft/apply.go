@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +21,8 @@ const (
 	retries = 5
 	// retryAfter is the pause before the first retry; it doubles.
 	retryAfter = 2 * time.Millisecond
-	// maxFamilies bounds the scopes and verdicts in use at once: each puts rules before every packet.
-	maxFamilies = 128
+	// maxSets bounds the scopes and verdicts in use at once: each set puts rules before every packet.
+	maxSets = 256
 	// entrySize is the most an entry takes in a message beside its comment, in bytes.
 	entrySize = 80
 )
@@ -55,7 +54,7 @@ func (e *Enforcer) Apply(ctx context.Context, changes []firewall.Change) ([]fire
 		return results, err
 	}
 	ops, nets, later := e.plan(changes, results)
-	err := e.ensureFamilies(changes, results, ops, nets)
+	err := e.ensureSets(changes, results, ops, nets)
 	if err == nil {
 		ops, nets = e.known(changes, results, ops, nets)
 		err = e.run(ctx, ops, results)
@@ -110,7 +109,7 @@ func (e *Enforcer) plan(changes []firewall.Change, results []firewall.Result) (o
 			continue
 		}
 		for _, v := range verdicts {
-			o := op{set: setID{k, family{c.Scope, v}}, key: c.Prefix.Addr(), remove: remove || v != c.Verdict, change: i}
+			o := op{set: setID{k, c.Scope, v}, key: c.Prefix.Addr(), remove: remove || v != c.Verdict, change: i}
 			if !o.remove {
 				o.end, o.comment = c.End, cut(c.Comment)
 			}
@@ -118,35 +117,33 @@ func (e *Enforcer) plan(changes []firewall.Change, results []firewall.Result) (o
 		}
 		results[i].Enforced = true // until an operation says otherwise
 	}
-	slices.SortStableFunc(ops, func(a, b op) int { // lists hold elements of one set
-		return cmp.Or(cmp.Compare(a.set.kind, b.set.kind), cmp.Compare(a.set.scope, b.set.scope), cmp.Compare(a.set.verdict, b.set.verdict))
-	})
+	slices.SortStableFunc(ops, func(a, b op) int { return inOrder(a.set, b.set) }) // lists hold elements of one set
 	return ops, nets, later
 }
 
-// ensureFamilies makes the sets that the changes need and that do not exist.
-func (e *Enforcer) ensureFamilies(changes []firewall.Change, results []firewall.Result, ops []op, nets []int) error {
-	var added []family
-	need := func(f family, change int) {
+// ensureSets makes the sets that the changes need and that do not exist.
+func (e *Enforcer) ensureSets(changes []firewall.Change, results []firewall.Result, ops []op, nets []int) error {
+	var added []setID
+	need := func(id setID, change int) {
 		switch {
-		case e.families[f]:
-		case len(e.families) >= maxFamilies:
+		case e.sets[id]:
+		case len(e.sets) >= maxSets:
 			results[change].Enforced = false
-			results[change].Err = fmt.Errorf("scope %q: %w: at most %d scopes at once", f.scope, firewall.ErrFull, maxFamilies)
+			results[change].Err = fmt.Errorf("scope %q: %w: at most %d sets at once", id.scope, firewall.ErrFull, maxSets)
 		default:
-			e.families[f] = true
-			added = append(added, f)
+			e.sets[id] = true
+			added = append(added, id)
 		}
 	}
 	now := e.now()
 	for _, o := range ops {
 		if !o.remove {
-			need(o.set.family, o.change)
+			need(o.set, o.change)
 		}
 	}
 	for _, i := range nets {
 		if c := changes[i]; !gone(c, now) {
-			need(family{c.Scope, c.Verdict}, i)
+			need(setID{kindOf(c.Prefix, e.config.IPv6Prefix), c.Scope, c.Verdict}, i)
 		}
 	}
 	if len(added) == 0 {
@@ -154,8 +151,8 @@ func (e *Enforcer) ensureFamilies(changes []firewall.Change, results []firewall.
 	}
 	err := e.withRepair(e.structure)
 	if err != nil {
-		for _, f := range added {
-			delete(e.families, f)
+		for _, id := range added {
+			delete(e.sets, id)
 		}
 		for i := range results {
 			results[i].Enforced = false
@@ -168,16 +165,17 @@ func (e *Enforcer) ensureFamilies(changes []firewall.Change, results []firewall.
 func (e *Enforcer) known(changes []firewall.Change, results []firewall.Result, ops []op, nets []int) ([]op, []int) {
 	out := ops[:0]
 	for _, o := range ops {
-		if e.families[o.set.family] {
+		if e.sets[o.set] {
 			out = append(out, o)
 		}
 	}
 	some := nets[:0]
 	for _, i := range nets {
 		c := changes[i]
+		k := kindOf(c.Prefix, e.config.IPv6Prefix)
 		switch {
 		case results[i].Err != nil:
-		case !e.families[family{c.Scope, firewall.Drop}] && !e.families[family{c.Scope, firewall.Reject}]:
+		case !e.sets[setID{k, c.Scope, firewall.Drop}] && !e.sets[setID{k, c.Scope, firewall.Reject}]:
 			results[i].Enforced = true
 		default:
 			some = append(some, i)
@@ -339,7 +337,7 @@ func (e *Enforcer) readBack(ops []op, results []firewall.Result) error {
 		asked := q.found != o.remove && (o.remove || ends(q.entry, o.end, now))
 		if q.err == nil && asked {
 			e.sample(o)
-			e.filled[o.set.family] = now
+			e.filled[o.set] = now
 		} else {
 			e.fail(o, results, fmt.Errorf("set %s: %w", q.set, cmpErr(q.err, errReadBack)))
 		}

@@ -1,10 +1,11 @@
 package nft
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -50,10 +51,10 @@ type Enforcer struct {
 	reader   *link
 	port     uint32 // of the writer's socket
 	owned    bool   // the table belongs to the writer's socket
-	families map[family]bool
+	sets     map[setID]bool
 	nets     map[setID]*netSet
 	never    []netip.Prefix
-	filled   map[family]time.Time               // when each was last written to
+	filled   map[setID]time.Time                // when each was last written to
 	samples  map[setID]map[netip.Addr]time.Time // some elements and their ends
 	repaired []string                           // what was found missing outside of Watch
 
@@ -85,15 +86,18 @@ func Open(o Options) (*Enforcer, error) {
 func newEnforcer(o Options) *Enforcer {
 	e := &Enforcer{
 		config: o.Config, log: o.Log, netns: o.NetNS, setSize: o.SetSize,
-		table:    &nftables.Table{Family: nftables.TableFamilyINet, Name: o.Config.Table},
-		families: map[family]bool{base: true}, nets: make(map[setID]*netSet),
-		filled: make(map[family]time.Time), samples: make(map[setID]map[netip.Addr]time.Time),
+		table: &nftables.Table{Family: nftables.TableFamilyINet, Name: o.Config.Table},
+		sets:  make(map[setID]bool), nets: make(map[setID]*netSet),
+		filled: make(map[setID]time.Time), samples: make(map[setID]map[netip.Addr]time.Time),
 		now: time.Now, sent: func(err error) error { return err },
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	e.log = e.log.With("component", "nft")
+	for k := range kinds {
+		e.sets[setID{kind: k}] = true
+	}
 	return e
 }
 
@@ -143,7 +147,7 @@ func (e *Enforcer) takeOver() error {
 	}
 	for _, f := range have {
 		if id, ok := parseSet(f.name, f.comment); ok {
-			e.families[id.family] = true
+			e.sets[id] = true
 		}
 	}
 	if err := e.structure(); err != nil {
@@ -179,14 +183,24 @@ func (e *Enforcer) Close() error {
 	return errors.Join(e.lib.CloseLasting(), e.reader.close())
 }
 
-// familyList is the families in the order of their rules: everything first, then by name.
-func (e *Enforcer) familyList() []family {
-	out := make([]family, 0, len(e.families))
-	for f := range e.families {
-		out = append(out, f)
+// setList is the sets that hold elements, in the order of their rules.
+func (e *Enforcer) setList() []setID { return slices.SortedFunc(maps.Keys(e.sets), inOrder) }
+
+// RemoveAll deletes our table with all bans, and closes the Enforcer. It is for taking Stockade
+// off a host; Close alone leaves the bans in force.
+func (e *Enforcer) RemoveAll(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	slices.SortFunc(out, func(a, b family) int {
-		return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.verdict, b.verdict))
-	})
-	return out
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return errClosed
+	}
+	err := deleteTable(e.writer, e.config.Table)
+	e.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("delete table inet %s: %w", e.config.Table, err)
+	}
+	return e.Close()
 }

@@ -32,9 +32,9 @@ func (e *Enforcer) Usage(ctx context.Context, elements []firewall.Element) ([]Us
 	for i, el := range elements {
 		k := kindOf(el.Prefix, e.config.IPv6Prefix)
 		for _, v := range verdicts {
-			id := setID{k, family{el.Scope, v}}
+			id := setID{k, el.Scope, v}
 			switch {
-			case !e.families[id.family]:
+			case !e.sets[id]:
 			case !k.interval():
 				queries = append(queries, query{set: id.name(), key: el.Prefix.Addr()})
 				which = append(which, i)

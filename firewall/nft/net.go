@@ -80,9 +80,8 @@ func (e *Enforcer) room(k kind) bool {
 // adoptNets makes elements of the intervals that are in the kernel.
 func (e *Enforcer) adoptNets() error {
 	now := e.now()
-	for f := range e.families {
-		for _, k := range []kind{net4, net6} {
-			id := setID{k, f}
+	for id := range e.sets {
+		if id.interval() {
 			found, err := readSegments(e.reader, e.config.Table, id.name(), now)
 			if err = ignore(err, unix.EINTR); err != nil {
 				return fmt.Errorf("list set %s: %w", id.name(), err)
@@ -90,7 +89,7 @@ func (e *Enforcer) adoptNets() error {
 			n := newNetSet()
 			for _, s := range found {
 				for _, p := range s.prefixes() {
-					n.elements[p] = firewall.Element{Prefix: p, Scope: f.scope, End: s.end, Comment: s.comment, Verdict: f.verdict}
+					n.elements[p] = firewall.Element{Prefix: p, Scope: id.scope, End: s.end, Comment: s.comment, Verdict: id.verdict}
 					n.adopted[p] = true
 				}
 			}
@@ -109,8 +108,8 @@ func (e *Enforcer) changeNets(changes []firewall.Change, which []int, results []
 		c := changes[i]
 		k := kindOf(c.Prefix, e.config.IPv6Prefix)
 		for _, v := range verdicts {
-			id := setID{k, family{c.Scope, v}}
-			if !e.families[id.family] {
+			id := setID{k, c.Scope, v}
+			if !e.sets[id] {
 				continue
 			}
 			n := e.netSet(id)
@@ -126,7 +125,7 @@ func (e *Enforcer) changeNets(changes []firewall.Change, which []int, results []
 				results[i].Err = fmt.Errorf("prefix %s: %w: at most %d prefixes that are not single addresses", c.Prefix, firewall.ErrFull, firewall.MaxNets)
 			default:
 				delete(n.adopted, c.Prefix)
-				e.filled[id.family] = now
+				e.filled[id] = now
 				c.Comment = cut(c.Comment)
 				n.elements[c.Prefix] = c.Element
 			}
@@ -148,7 +147,7 @@ func (e *Enforcer) changeNets(changes []firewall.Change, which []int, results []
 		k := kindOf(c.Prefix, e.config.IPv6Prefix)
 		enforced := err == nil
 		for _, v := range verdicts {
-			id := setID{k, family{c.Scope, v}}
+			id := setID{k, c.Scope, v}
 			if touched[id] {
 				enforced = enforced && agree(want[id], have[id], c.Prefix)
 			}
@@ -278,7 +277,7 @@ func minAddr(a, b netip.Addr) netip.Addr {
 }
 
 // view is what Elements needs to know of the Enforcer.
-func (e *Enforcer) view() ([]family, map[setID][]firewall.Element, error) {
+func (e *Enforcer) view() ([]setID, map[setID][]firewall.Element, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -290,7 +289,7 @@ func (e *Enforcer) view() ([]family, map[setID][]firewall.Element, error) {
 		n.expire(now)
 		nets[id] = slices.Collect(maps.Values(n.elements))
 	}
-	return e.familyList(), nets, nil
+	return e.setList(), nets, nil
 }
 
 func gone(c firewall.Change, now time.Time) bool {

@@ -152,7 +152,7 @@ func dump(l *link, table, set string, each func(entry) bool) error {
 // for nobody: an element that is set or removed meanwhile may be missing or be given twice. It
 // costs the kernel 0.6 s at 100,000 elements and, because a dump is quadratic, 95 s at 1,000,000.
 func (e *Enforcer) Elements(ctx context.Context, yield func(firewall.Element, firewall.Counters) bool) error {
-	families, nets, err := e.view()
+	sets, nets, err := e.view()
 	if err != nil {
 		return err
 	}
@@ -162,23 +162,20 @@ func (e *Enforcer) Elements(ctx context.Context, yield func(firewall.Element, fi
 	}
 	defer func() { _ = l.close() }()
 	more := true
-	for _, f := range families {
-		for k := range kinds {
-			id := setID{k, f}
-			if k.interval() {
-				more, err = yieldNets(l, e.config.Table, id, nets[id], yield)
-			} else {
-				err = dump(l, e.config.Table, id.name(), func(n entry) bool {
-					more = ctx.Err() == nil && yield(e.element(id, n), n.count)
-					return more
-				})
-			}
-			if err = errors.Join(ctx.Err(), ignore(err, unix.EINTR, unix.ENOENT)); err != nil {
-				return fmt.Errorf("list set %s: %w", id.name(), err)
-			}
-			if !more {
-				return nil
-			}
+	for _, id := range sets {
+		if id.interval() {
+			more, err = yieldNets(l, e.config.Table, id, nets[id], yield)
+		} else {
+			err = dump(l, e.config.Table, id.name(), func(n entry) bool {
+				more = ctx.Err() == nil && yield(e.element(id, n), n.count)
+				return more
+			})
+		}
+		if err = errors.Join(ctx.Err(), ignore(err, unix.EINTR, unix.ENOENT)); err != nil {
+			return fmt.Errorf("list set %s: %w", id.name(), err)
+		}
+		if !more {
+			return nil
 		}
 	}
 	return nil

@@ -65,18 +65,16 @@ func (e *Enforcer) Reconcile(ctx context.Context, desired iter.Seq[firewall.Elem
 
 // findEmpty notes the sets that hold nothing: what is desired in them need not be asked for.
 func (r *reconciliation) findEmpty() error {
-	families, _, err := r.e.view()
+	sets, _, err := r.e.view()
 	if err != nil {
 		return err
 	}
-	for _, f := range families {
-		for _, k := range []kind{ban4, ban6, host6} {
-			id := setID{k, f}
-			empty, err := r.e.isEmpty(id)
-			if err != nil {
-				return err
-			}
-			r.empty[id] = empty
+	for _, id := range sets {
+		if id.interval() {
+			continue
+		}
+		if r.empty[id], err = r.e.isEmpty(id); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -130,7 +128,7 @@ func (r *reconciliation) chunk(ctx context.Context, changes []firewall.Change) e
 	for _, i := range nets {
 		r.nets = append(r.nets, changes[i])
 	}
-	err := e.ensureFamilies(changes, results, ops, nil)
+	err := e.ensureSets(changes, results, ops, nil)
 	if err == nil {
 		ops, _ = e.known(changes, results, ops, nil)
 		ops, err = r.different(ops, results)
@@ -225,12 +223,12 @@ func (r *reconciliation) finishNets(ctx context.Context) error {
 	results := make([]firewall.Result, len(r.nets))
 	which := make([]int, 0, len(r.nets))
 	for i, c := range r.nets {
-		id := setID{kindOf(c.Prefix, e.config.IPv6Prefix), family{c.Scope, c.Verdict}}
+		id := setID{kindOf(c.Prefix, e.config.IPv6Prefix), c.Scope, c.Verdict}
 		was, ok := e.netSet(id).elements[c.Prefix]
 		before[i] = ok && was.Comment == cut(c.Comment) && !outlastsBy(was.End, c.End, slack) && !outlastsBy(c.End, was.End, slack)
 		which = append(which, i)
 	}
-	err := e.ensureFamilies(r.nets, results, nil, which)
+	err := e.ensureSets(r.nets, results, nil, which)
 	if err == nil {
 		_, which = e.known(r.nets, results, nil, which)
 		err = e.changeNets(r.nets, which, results)

@@ -50,6 +50,7 @@ const (
 	portSrc, portDst       = 0, 2
 	tcpFlags               = 13
 	icmpType               = 0
+	ndFirst, ndLast        = 133, 137 // router-solicit to redirect
 )
 
 // openFor is more than a connection has left that was reset (10 s), and less than one that is open
@@ -96,6 +97,11 @@ func verdict(kind expr.VerdictKind, chain string) expr.Any {
 func returns() expr.Any           { return verdict(expr.VerdictReturn, "") }
 func gotoChain(c string) expr.Any { return verdict(expr.VerdictGoto, c) }
 
+// flags loads the flags of TCP that the mask has.
+func flags(mask byte) []expr.Any {
+	return []expr.Any{payload(expr.PayloadBaseTransportHeader, tcpFlags, 1), and([]byte{mask})}
+}
+
 func rejectReset() expr.Any { return &expr.Reject{Type: unix.NFT_REJECT_TCP_RST} }
 
 // The directions of a connection, in conntrack's numbers.
@@ -129,124 +135,6 @@ func address(v4, source bool, mask int, set string) (string, []expr.Any) {
 func maskAddr(bits int) netip.Addr {
 	ones := netip.AddrFrom16([16]byte(slices.Repeat([]byte{0xff}, 16)))
 	return netip.PrefixFrom(ones, bits).Masked().Addr()
-}
-
-// program is every rule for these families of sets, in order. Each family has a set of every kind.
-func (e *Enforcer) program(families []family) []rule {
-	mask := e.config.IPv6Prefix
-	var out []rule
-	add := func(chain, text string, parts ...any) {
-		r := rule{chain: chain, text: text}
-		r.append(parts)
-		out = append(out, r)
-	}
-
-	add("gate", "iif lo return", loadMeta(expr.MetaKeyIIF), equal(host32(1)...), returns())
-	for _, c := range []string{"gate", "awayfwd", "awayout"} {
-		for _, set := range []string{never4, never6} {
-			t, m := address(set == never4, c == "gate", 128, set)
-			add(c, t+" return", m, returns())
-		}
-	}
-	soft := false
-	for _, f := range families {
-		judge, cut := "judge", "cut"
-		if f.verdict == firewall.Reject {
-			judge, cut, soft = "refuse", "softcut", true
-		}
-		ports, _ := f.scope.Ports()
-		for k := range kinds {
-			bits := 128
-			if k == ban6 {
-				bits = mask
-			}
-			set := setID{k, f}.name()
-			t, m := address(k.v4(), true, bits, set)
-			if f.scope == "" {
-				add("gate", t+" goto "+judge, m, gotoChain(judge))
-			} else {
-				for _, g := range groups(ports) {
-					add("gate", fmt.Sprintf("%s %s th dport %s goto %s", t, g.text, portText(g.ports), judge),
-						m, g.match(), payload(expr.PayloadBaseTransportHeader, portDst, 2), g.set(), gotoChain(judge))
-				}
-			}
-			for _, c := range []string{"awayfwd", "awayout"} {
-				t, m := address(k.v4(), false, bits, set)
-				if f.scope == "" {
-					add(c, t+" goto "+cut, m, gotoChain(cut))
-					continue
-				}
-				for _, g := range groups(ports) {
-					// Behind DNAT the packet has another port: what was dialled is in conntrack.
-					add(c, fmt.Sprintf("%s ct direction reply %s ct original proto-dst %s goto %s", t, g.text, portText(g.ports), cut),
-						m, direction(reply), g.match(), &expr.Ct{Key: expr.CtKeyPROTODST, Register: 1, Direction: original}, g.set(), gotoChain(cut))
-					if g.tcp {
-						// A connection that conntrack forgot and picked up from our side.
-						add(c, fmt.Sprintf("%s meta l4proto tcp th sport %s ct state new goto %s", t, portText(g.ports), cut),
-							m, protocol(unix.IPPROTO_TCP), payload(expr.PayloadBaseTransportHeader, portSrc, 2), g.set(),
-							state(expr.CtStateBitNEW), gotoChain(cut))
-					}
-				}
-			}
-		}
-	}
-	// A completed handshake: our side acknowledges in a connection that conntrack holds to be open.
-	// The client's own ACK would be no proof: conntrack takes an acknowledged number within 66,000
-	// of the right one, which a spoofer guesses in 65,000 tries. The server knows the number, and
-	// answers a wrong one with a reset, after which the connection expires in seconds.
-	for _, v4 := range []bool{true, false} {
-		set, load := seen4, payload(expr.PayloadBaseNetworkHeader, ip4Dst, ip4Len)
-		key, proto, masked := "ip daddr", byte(unix.NFPROTO_IPV4), []expr.Any(nil)
-		if !v4 {
-			set, load = seen6, payload(expr.PayloadBaseNetworkHeader, ip6Dst, ip6Len)
-			key, proto = "ip6 daddr", unix.NFPROTO_IPV6
-			if mask < 128 {
-				key += " & " + maskAddr(mask).String()
-				masked = []expr.Any{and(maskAddr(mask).AsSlice())}
-			}
-		}
-		for _, c := range []string{"awayfwd", "awayout"} {
-			add(c, fmt.Sprintf("ct direction reply ct status assured ct expiration > %ds tcp flags & (fin | syn | rst | ack) == ack add @%s { %s }",
-				openFor/time.Second, set, key),
-				loadMeta(expr.MetaKeyNFPROTO), equal(proto), protocol(unix.IPPROTO_TCP), direction(reply),
-				loadCt(expr.CtKeySTATUS), and(host32(statusAssured)), differ(host32(0)...),
-				loadCt(expr.CtKeyEXPIRATION), &expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
-				&expr.Cmp{Op: expr.CmpOpGt, Register: 1, Data: binaryutil.BigEndian.PutUint32(uint32(openFor.Milliseconds()))},
-				payload(expr.PayloadBaseTransportHeader, tcpFlags, 1), and([]byte{tcpFIN | tcpSYN | tcpRST | tcpACK}), equal(tcpACK),
-				load, masked, &expr.Dynset{SrcRegKey: 1, SetName: set, Operation: unix.NFT_DYNSET_OP_ADD})
-		}
-	}
-
-	judges := []string{"judge"}
-	if soft {
-		judges = append(judges, "refuse")
-	}
-	for _, c := range judges {
-		add(c, "ct direction reply return", direction(reply), returns())
-		add(c, "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } return",
-			protocol(unix.IPPROTO_ICMPV6), payload(expr.PayloadBaseTransportHeader, icmpType, 1),
-			&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: []byte{133}, ToData: []byte{137}}, returns())
-	}
-	add("judge", "counter drop", &expr.Counter{}, verdict(expr.VerdictDrop, ""))
-	if soft {
-		add("refuse", "meta l4proto tcp counter reject with tcp reset", protocol(unix.IPPROTO_TCP), &expr.Counter{}, rejectReset())
-		add("refuse", "counter reject with icmpx admin-prohibited", &expr.Counter{},
-			&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED})
-		// What refuse answers goes out through awayout.
-		add("softcut", "tcp flags & rst == rst return", protocol(unix.IPPROTO_TCP),
-			payload(expr.PayloadBaseTransportHeader, tcpFlags, 1), and([]byte{tcpRST}), equal(tcpRST), returns())
-		add("softcut", "icmp type destination-unreachable return", protocol(unix.IPPROTO_ICMP),
-			payload(expr.PayloadBaseTransportHeader, icmpType, 1), equal(3), returns())
-		add("softcut", "icmpv6 type destination-unreachable return", protocol(unix.IPPROTO_ICMPV6),
-			payload(expr.PayloadBaseTransportHeader, icmpType, 1), equal(1), returns())
-		add("softcut", "goto cut", gotoChain("cut"))
-	}
-	add("cut", "meta l4proto tcp ct direction reply reject with tcp reset", protocol(unix.IPPROTO_TCP), direction(reply), rejectReset())
-	add("cut", "tcp flags & (fin | syn | rst | ack) != syn ct state new reject with tcp reset", protocol(unix.IPPROTO_TCP),
-		payload(expr.PayloadBaseTransportHeader, tcpFlags, 1), and([]byte{tcpFIN | tcpSYN | tcpRST | tcpACK}), differ(tcpSYN),
-		state(expr.CtStateBitNEW), rejectReset())
-	add("cut", "ct direction reply drop", direction(reply), verdict(expr.VerdictDrop, ""))
-	return out
 }
 
 // group is the ports of a scope that share protocols.

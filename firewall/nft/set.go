@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
@@ -46,19 +47,18 @@ func kindOf(p netip.Prefix, ipv6Prefix int) kind {
 	return net6
 }
 
-// family is what distinguishes the sets of one kind.
-type family struct {
+// setID names a set that holds elements. Those of every scope with verdict drop always exist.
+type setID struct {
+	kind
 	scope   firewall.Scope
 	verdict firewall.Verdict
 }
 
-// base is the family whose sets always exist.
-var base family
+func (s setID) always() bool { return s.scope == "" && s.verdict == firewall.Drop }
 
-// setID names a set that holds elements.
-type setID struct {
-	kind
-	family
+// inOrder sorts sets as their rules stand: every scope first, drop before reject.
+func inOrder(a, b setID) int {
+	return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.verdict, b.verdict), cmp.Compare(a.kind, b.kind))
 }
 
 // maxSetName is the longest name of a set we make, in bytes; older kernels end at 31.
@@ -92,7 +92,7 @@ func parseSet(name, comment string) (setID, bool) {
 	for k := range kinds {
 		for _, v := range []firewall.Verdict{firewall.Drop, firewall.Reject} {
 			scope, _ := strings.CutPrefix(comment, scopeComment)
-			id := setID{k, family{firewall.Scope(scope), v}}
+			id := setID{k, firewall.Scope(scope), v}
 			if _, err := id.scope.Ports(); err == nil && id.name() == name {
 				return id, true
 			}
@@ -152,10 +152,8 @@ func (e *Enforcer) definitions() []*nftables.Set {
 	for _, name := range []string{never4, never6, seen4, seen6} {
 		out = append(out, e.definition(name))
 	}
-	for _, f := range e.familyList() {
-		for k := range kinds {
-			out = append(out, e.banDefinition(setID{k, f}))
-		}
+	for _, id := range e.setList() {
+		out = append(out, e.banDefinition(id))
 	}
 	return out
 }
@@ -214,5 +212,5 @@ func listSets(l *link, table string) ([]found, error) {
 		}
 		return true
 	})
-	return out, err
+	return out, ignore(err, unix.ENOENT)
 }

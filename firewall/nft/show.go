@@ -28,7 +28,7 @@ func viewer(o Options) (*Enforcer, error) {
 	}
 	for _, f := range have {
 		if id, ok := parseSet(f.name, f.comment); ok {
-			e.families[id.family] = true
+			e.sets[id] = true
 		}
 	}
 	return e, nil
@@ -101,15 +101,15 @@ func Show(o Options, w io.Writer, limit int) error {
 	if err != nil {
 		return fmt.Errorf("list the rules of table inet %s: %w", e.config.Table, err)
 	}
-	families := e.familyList()
+	sets := e.setList()
 	texts := make(map[string]string)
-	for _, r := range e.program(families) {
+	for _, r := range e.program(sets) {
 		texts[string(r.mark())] = r.text
 	}
 	// A chain stands before those that go to it.
 	order := []string{"cut", "softcut", "judge", "refuse", "gate", "awayfwd", "awayout"}
 	for _, chain := range order {
-		if !slices.Contains(chains(families), chain) {
+		if !slices.Contains(chains(sets), chain) {
 			continue
 		}
 		fmt.Fprintf(b, "\tchain %s {\n", chain)

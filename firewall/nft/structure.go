@@ -139,9 +139,11 @@ func (e *Enforcer) checkOnce() ([]flaw, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, chain := range chains(e.familyList()) {
+	ids := e.setList()
+	program := e.program(ids)
+	for _, chain := range chains(ids) {
 		var want, have []string
-		for _, r := range e.program(e.familyList()) {
+		for _, r := range program {
 			if r.chain == chain {
 				want = append(want, string(r.mark()))
 			}

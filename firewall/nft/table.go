@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"stockade/firewall"
 )
 
 // The flags of a table that x/sys lacks or spreads over versions.
@@ -112,9 +114,9 @@ func (e *Enforcer) structure() error {
 	for _, f := range have {
 		byName[f.name] = f
 	}
-	families := e.familyList()
+	ids := e.setList()
 	c := e.lib
-	for _, ch := range chains(families) {
+	for _, ch := range chains(ids) {
 		c.AddChain(e.chain(ch))
 		c.FlushChain(e.chain(ch))
 	}
@@ -136,7 +138,7 @@ func (e *Enforcer) structure() error {
 			return fmt.Errorf("set %s: %w", s.Name, err)
 		}
 	}
-	for _, r := range e.program(families) {
+	for _, r := range e.program(ids) {
 		for _, a := range r.sets {
 			s := &nftables.Set{Table: e.table, Anonymous: true, Constant: true, Interval: a.interval, KeyType: a.key}
 			if err := c.AddSet(s, a.elements); err != nil {
@@ -147,7 +149,7 @@ func (e *Enforcer) structure() error {
 		c.AddRule(&nftables.Rule{Table: e.table, Chain: e.chain(r.chain), Exprs: r.exprs, UserData: r.mark()})
 	}
 	for _, ch := range softChains {
-		if !slices.Contains(chains(families), ch) {
+		if !slices.Contains(chains(ids), ch) {
 			c.AddChain(e.chain(ch)) // deleting what is not there would fail
 			c.FlushChain(e.chain(ch))
 			c.DelChain(e.chain(ch))
@@ -167,12 +169,12 @@ func (e *Enforcer) structure() error {
 // softChains are the chains of the verdict reject.
 var softChains = []string{"refuse", "softcut"}
 
-// chains are the chains that the program for these families needs; a chain stands before those
+// chains are the chains that the program for these sets needs; a chain stands before those
 // that go to it are filled.
-func chains(families []family) []string {
+func chains(ids []setID) []string {
 	out := []string{"gate", "judge", "awayfwd", "awayout", "cut"}
-	for _, f := range families {
-		if f.verdict != base.verdict {
+	for _, id := range ids {
+		if id.verdict == firewall.Reject {
 			return append(out, softChains...)
 		}
 	}

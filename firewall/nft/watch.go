@@ -309,48 +309,47 @@ func (e *Enforcer) sample(o op) {
 
 // tidy removes the sets of scopes and verdicts that hold nothing.
 func (e *Enforcer) tidy(now time.Time) error {
-	families, nets, err := e.view()
+	sets, nets, err := e.view()
 	if err != nil {
 		return err
 	}
-	for _, f := range families {
-		empty := f != base
-		for k := range kinds {
-			if !empty {
-				break
-			}
-			if empty = len(nets[setID{k, f}]) == 0; empty && !k.interval() {
-				if empty, err = e.isEmpty(setID{k, f}); err != nil {
-					return err
-				}
-			}
-		}
-		if !empty {
+	var unused []setID
+	for _, id := range sets {
+		if id.always() || len(nets[id]) > 0 {
 			continue
 		}
-		if err := e.dropFamily(f, now); err != nil {
+		empty, err := e.isEmpty(id)
+		if err != nil {
 			return err
 		}
+		if empty {
+			unused = append(unused, id)
+		}
 	}
-	return nil
+	return e.drop(unused, now)
 }
 
-// dropFamily removes the sets of a family, unless some were filled in the last minute.
-func (e *Enforcer) dropFamily(f family, now time.Time) error {
+// drop removes sets, but for those that were written to lately.
+func (e *Enforcer) drop(unused []setID, now time.Time) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed || !e.families[f] || now.Sub(e.filled[f]) < tidyEvery {
+	unused = slices.DeleteFunc(unused, func(id setID) bool { return !e.sets[id] || now.Sub(e.filled[id]) < tidyEvery })
+	if e.closed || len(unused) == 0 {
 		return nil
 	}
-	delete(e.families, f)
+	for _, id := range unused {
+		delete(e.sets, id)
+	}
 	if err := e.structure(); err != nil {
-		e.families[f] = true
+		for _, id := range unused {
+			e.sets[id] = true
+		}
 		return err
 	}
-	for k := range kinds {
-		delete(e.nets, setID{k, f})
-		delete(e.samples, setID{k, f})
+	for _, id := range unused {
+		delete(e.nets, id)
+		delete(e.samples, id)
+		delete(e.filled, id)
 	}
-	delete(e.filled, f)
 	return nil
 }
