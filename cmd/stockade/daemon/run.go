@@ -157,5 +157,5 @@ func (d *daemon) saysServing() {
 		from = b.loaded.Files[0]
 	}
 	d.log.Info("serving", "config", from, "jails", len(b.bound), "listeners", len(b.loaded.Config.Listeners),
-		"backend", d.enforcer.Name(), "control", b.loaded.Config.Control.Socket, "took", time.Since(d.started).Round(time.Millisecond))
+		"backend", d.enforcer.Name(), "control", b.loaded.Config.Control.Socket, "took", time.Since(d.started).Round(time.Millisecond).String())
 }

@@ -130,7 +130,9 @@ func inNS(ns string, args ...string) *exec.Cmd {
 	if ns != "" {
 		args = append([]string{"ip", "netns", "exec", ns}, args...)
 	}
-	return exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.WaitDelay = 2 * time.Second // a grandchild may keep the pipes open
+	return cmd
 }
 
 // start runs serve and waits until it answers.

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -87,30 +86,20 @@ func (l *lab) startSSH() *sshHost {
 	return h
 }
 
-// ssh runs a command on a host as its client would, and returns ssh's exit code: 5 is sshpass's
-// for a wrong password, 255 is ssh's for no connection.
-func (l *lab) ssh(ns, from, to, pass string, command ...string) int {
+// login runs ssh with a password for at most eight seconds and returns what it printed; a nil error
+// is a login.
+func (l *lab) login(ns, from, to, pass string) (string, error) {
 	l.t.Helper()
-	err := l.sshCommand(ns, from, to, pass, command...).Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		l.t.Fatal(err)
-	}
-	if exit != nil {
-		return exit.ExitCode()
-	}
-	return 0
+	out, err := l.sshCommand("8", ns, from, to, pass, "true").CombinedOutput()
+	return string(out), err
 }
 
-func (l *lab) sshCommand(ns, from, to, pass string, command ...string) *exec.Cmd {
-	host, port, found := strings.Cut(to, " ")
-	if !found {
-		port = "22"
-	}
-	args := []string{"sshpass", "-p", pass, "ssh", "-b", from, "-p", port, "-F", "/dev/null",
+// sshCommand is ssh as its client would run it, ended after so many seconds.
+func (l *lab) sshCommand(seconds, ns, from, to, pass string, command ...string) *exec.Cmd {
+	args := []string{"timeout", seconds, "sshpass", "-p", pass, "ssh", "-b", from, "-F", "/dev/null",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
 		"-o", "NumberOfPasswordPrompts=1", "-o", "PreferredAuthentications=password", "-o", "PubkeyAuthentication=no",
-		"-o", "ConnectTimeout=3", user + "@" + host}
+		"-o", "ConnectTimeout=3", user + "@" + to}
 	return inNS(ns, append(args, command...)...)
 }
 
@@ -144,7 +133,7 @@ func TestGateway(t *testing.T) {
 			// A foreign table forwards the gateway's port 2222 to the server.
 			sh(t, l.gateway, "nft", fmt.Sprintf(`
 				table inet foreign {
-					chain dnat {
+					chain forwarded {
 						type nat hook prerouting priority dstnat
 						ip daddr %s tcp dport 2222 dnat ip to %s:22
 						ip6 daddr %s tcp dport 2222 dnat ip6 to [%s]:22
@@ -154,7 +143,7 @@ func TestGateway(t *testing.T) {
 			l.echo(l.internet, host(family.attacker, "9090"))
 
 			// A session that the attacker already holds. Its output runs until the server is cut off.
-			held := l.sshCommand(l.internet, family.attacker, family.server, password, "while sleep 0.1; do date; done")
+			held := l.sshCommand("120", l.internet, family.attacker, family.server, password, "while sleep 0.1; do date; done")
 			heldOut := &output{}
 			held.Stdout = heldOut
 			if err := held.Start(); err != nil {
@@ -170,10 +159,14 @@ func TestGateway(t *testing.T) {
 			}
 
 			for i := 1; i <= 3; i++ {
-				if code := l.ssh(l.internet, family.attacker, family.server, "wrong", "true"); code != 5 {
-					t.Fatalf("wrong password %d: ssh exited with %d, want 5 (refused by sshd)", i, code)
+				out, _ := l.login(l.internet, family.attacker, family.server, "wrong")
+				if i == 3 {
+					break // sshd's answer may be dropped already: the ban is quicker
 				}
-				if i < 3 && holds(t, l.gateway, family.set, family.element) {
+				if !strings.Contains(out, "Permission denied") {
+					t.Fatalf("wrong password %d: ssh says %q, want sshd's refusal", i, out)
+				}
+				if holds(t, l.gateway, family.set, family.element) {
 					t.Fatalf("banned after %d of 3 wrong passwords", i)
 				}
 			}
@@ -189,8 +182,8 @@ func TestGateway(t *testing.T) {
 					t.Errorf("a bystander no longer reaches %s", name)
 				}
 			}
-			if code := l.ssh(l.internet, family.bystander, family.server, password, "true"); code != 0 {
-				t.Errorf("a bystander cannot log in: ssh exited with %d", code)
+			if out, err := l.login(l.internet, family.bystander, family.server, password); err != nil {
+				t.Errorf("a bystander cannot log in: %v: %s", err, out)
 			}
 			eventually(t, 10*time.Second, "the server's end of the held session is closed", func() bool { return sessions() == 0 })
 			for i := range 5 { // opened from inside: answers still pass
