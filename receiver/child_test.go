@@ -255,7 +255,7 @@ func TestSocketActivation(t *testing.T) {
 			case "unixgram":
 				var c *net.UnixConn
 				if c, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}); err == nil {
-					defer c.Close()
+					t.Cleanup(func() { _ = c.Close() })
 					addr = c.LocalAddr()
 					f, err = c.File()
 				}

@@ -145,7 +145,12 @@ func (c *conn) read() error {
 	c.r = newReader(c.s.l, false)
 	defer c.r.sink.Flush()
 	c.fr = frame.NewReader((*input)(c), frame.Options{Mode: c.s.mode})
-	c.r.sources = nil // look again: they may have changed since identify
+	if c.source != nil {
+		// From here on watch knows the connection; what changed before, it did not see.
+		if err := c.identify(); err != nil {
+			return &refusedError{reason: ReasonRemoved}
+		}
+	}
 	for {
 		f, err := c.fr.Next()
 		if err != nil {

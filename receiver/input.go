@@ -106,6 +106,15 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write gives the peer little time: we write only handshakes, alerts and answers to key
+// updates, which fit its window unless it means to hold us.
+func (w *wire) Write(p []byte) (int, error) {
+	if err := w.SetWriteDeadline(time.Now().Add(writePatience)); err != nil {
+		return 0, err
+	}
+	return w.Conn.Write(p)
+}
+
 func unmapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().WithZone("").Unmap(), a.Port())
 }

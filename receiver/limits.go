@@ -21,9 +21,10 @@ type limits struct {
 }
 
 const (
-	maxPending = 2048
-	overheadOf = 64 << 10 // raw TLS bytes after which the share of text is looked at
-	leastText  = 40       // of which at least one in so many bytes must be text
+	maxPending    = 2048
+	writePatience = time.Second
+	overheadOf    = 64 << 10 // raw TLS bytes after which the share of text is looked at
+	leastText     = 40       // of which at least one in so many bytes must be text
 )
 
 func defaultLimits(max int) limits {

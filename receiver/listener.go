@@ -175,6 +175,7 @@ type ListenerStats struct {
 	Entries     [decode.Forms]int64 // by decode.Form
 	Bytes       int64               // of frames taken
 	Truncated   int64               // entries whose frame was cut to the limit
+	Malformed   int64               // entries that break their own format's rules; their text is whole
 	Refused     []Refusal           // by reason; those of known sources are also in SourceStats
 	KernelDrops int64               // datagrams lost for want of socket buffer
 	Accepted    int64               // connections
@@ -190,6 +191,7 @@ func (l *Listener) Stats() ListenerStats {
 		Address:     l.address(),
 		Bytes:       l.counters.bytes.Load(),
 		Truncated:   l.counters.truncated.Load(),
+		Malformed:   l.counters.malformed.Load(),
 		Refused:     l.refused.All(),
 		KernelDrops: l.server.drops(),
 		Accepted:    l.counters.accepted.Load(),

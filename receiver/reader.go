@@ -13,6 +13,7 @@ type counters struct {
 	forms     [decode.Forms]atomic.Int64
 	bytes     atomic.Int64
 	truncated atomic.Int64
+	malformed atomic.Int64
 	accepted  atomic.Int64
 }
 
@@ -74,6 +75,9 @@ func (r *reader) put(f frame.Frame, s *Source, p *Peer, now time.Time) {
 	c.bytes.Add(int64(len(f.Bytes)))
 	if f.Truncated {
 		c.truncated.Add(1)
+	}
+	if e.Malformed {
+		c.malformed.Add(1)
 	}
 	s.Seen(now)
 	r.sink.Put(e)
