@@ -12,6 +12,7 @@ const reNativeAddr = `(?:::[fF]{4}:)?[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*
 // reNativeDate matches a time stamp of the common forms, or nothing: a file's line has one that a
 // syslog message lacks.
 const reNativeDate = `(?:(?:[A-Z][a-z][a-z],? +){1,2}[0-9]{1,2} +[0-9:.]+(?: [0-9]{4})?:?[ \t]+|` +
+	`[0-9]{1,2}[-/][A-Z][a-z][a-z][-/][0-9]{4}[ :][0-9:.]+(?: [+\-][0-9]{4})?[ \t]+|` +
 	`[0-9][0-9TZ:./,+\-]+(?: +[0-9][0-9:.,+Z\-]*)?(?: +[A-Z]{3,4}| +[+\-][0-9]{2}:?[0-9]{2})?:?[ \t]+)?`
 
 // textError is a fault of a native pattern's text.

@@ -33,7 +33,7 @@ func TestEveryEntryHasEnoughSamples(t *testing.T) {
 				none++
 			default:
 				match++
-				if strings.Contains(s.Line, openMark) {
+				if strings.Contains(s.Line+strings.Join(s.Lines, ""), openMark) {
 					marked++
 				}
 				if strings.Contains(s.Addr, ":") {

@@ -145,7 +145,7 @@ func TestHostileFields(t *testing.T) {
 func testHostile(t *testing.T, e *Entry, n int) {
 	var samples []*Sample
 	for i := range e.Samples {
-		if strings.Contains(e.Samples[i].Line, openMark) {
+		if s := &e.Samples[i]; strings.Contains(s.Line+strings.Join(s.Lines, ""), openMark) {
 			samples = append(samples, &e.Samples[i])
 		}
 	}
@@ -167,17 +167,23 @@ func testHostile(t *testing.T, e *Entry, n int) {
 		hit := 0
 		for i := range n / len(e.Modes()) {
 			s := samples[i%len(samples)]
-			text := h.fill(s.Line, s.Escape)
-			// Every line is a connection of its own.
-			line := filter.Line{
-				App: []byte("x"), Host: []byte("h"), PID: fmt.Appendf(nil, "%d", i), Text: []byte(text),
-				Time: time.Unix(int64(1_700_000_000+i), 0), Facility: e.facility(), Source: "s",
+			lines := s.Lines
+			if s.Line != "" {
+				lines = []string{s.Line}
 			}
-			for _, got := range m.Match(&line, route) {
-				hit++
-				if want := netip.MustParseAddr(s.Addr); got.Addr != want.Unmap() {
-					t.Fatalf("mode %s: pattern %q accuses %v, the true peer is %v:\n%q", mode,
-						f.Patterns()[got.Pattern].Name, got.Addr, want, text)
+			// Every sample is a connection of its own.
+			line := filter.Line{
+				App: []byte("x"), Host: []byte("h"), PID: fmt.Appendf(nil, "%d", i),
+				Time: time.Unix(int64(1_700_000_000+i*1000), 0), Facility: e.facility(), Source: "s",
+			}
+			for _, l := range lines {
+				line.Text = []byte(h.fill(l, s.Escape))
+				for _, got := range m.Match(&line, route) {
+					hit++
+					if want := netip.MustParseAddr(s.Addr); got.Addr != want.Unmap() {
+						t.Fatalf("mode %s: pattern %q accuses %v, the true peer is %v:\n%q", mode,
+							f.Patterns()[got.Pattern].Name, got.Addr, want, line.Text)
+					}
 				}
 			}
 			for _, a := range evilAddrs {
