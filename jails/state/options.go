@@ -18,7 +18,7 @@ type Options struct {
 	Log *slog.Logger
 	// MaxWindows is how many windows are kept; 0 means 262,144.
 	MaxWindows int
-	// MaxOffenders is how many prefixes and jails with earlier bans are remembered; 0 means 1,048,576.
+	// MaxOffenders is how many prefixes and jails with earlier bans are remembered; 0 means 524,288.
 	MaxOffenders int
 	// MaxEvidence bounds the raw lines kept with windows and bans, in bytes; while there are more,
 	// new evidence is kept without its line. 0 means 64 MiB.
@@ -34,7 +34,7 @@ type Options struct {
 
 const (
 	defaultMaxWindows    = 1 << 18
-	defaultMaxOffenders  = 1 << 20
+	defaultMaxOffenders  = 1 << 19
 	defaultMaxEvidence   = 64 << 20
 	defaultSnapshotEvery = 5 * time.Minute
 	defaultRetention     = 30 * 24 * time.Hour

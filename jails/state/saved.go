@@ -100,7 +100,7 @@ type savedRecord struct {
 }
 
 var (
-	encoding = must(cbor.EncOptions{}.EncMode())
+	encoding = must(cbor.EncOptions{}.UserBufferEncMode())
 	decoding = must(cbor.DecOptions{
 		MaxArrayElements: 1 << 20, MaxMapPairs: 16, MaxNestedLevels: 16,
 		UTF8: cbor.UTF8DecodeInvalid,

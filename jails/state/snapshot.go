@@ -14,11 +14,12 @@ import (
 )
 
 // A snapshot file is a magic, chunks, an empty chunk, and the SHA-256 of all that. A chunk is its
-// length in 4 bytes, little-endian, and that much CBOR: first the header, then lists of rows.
+// length in 4 bytes, little-endian, and that much CBOR: first the header, then rows, one after the
+// other.
 const (
 	snapshotMagic = "stksnap1"
-	chunkRows     = 256
-	maxChunk      = 64 << 20
+	fullChunk     = 1 << 20  // bytes from which a chunk is written
+	maxChunk      = 64 << 20 // bytes of the largest one
 )
 
 var errSnapshot = errors.New("snapshot is damaged")
@@ -31,31 +32,36 @@ func (s *Store) writeSnapshot(w io.Writer, txn *memdb.Txn, v view) error {
 		return err
 	}
 	header, number := s.snapshotHeader(v)
-	if err := writeChunk(buffered, header); err != nil {
+	chunk, err := encoding.Marshal(header)
+	if err != nil {
+		return err
+	}
+	if err := writeChunk(buffered, chunk); err != nil {
 		return err
 	}
 	rows, err := txn.Get(tableRows, indexID+"_prefix", "")
 	if err != nil {
 		return err
 	}
-	chunk := make([]savedRow, 0, chunkRows)
+	var full bytes.Buffer
 	for raw := rows.Next(); raw != nil; raw = rows.Next() {
 		r := raw.(*row)
 		saved := savedRow{Key: r.key, Items: make([]savedItem, len(r.items))}
 		for i := range r.items {
 			saved.Items[i] = v.saveItem(&r.items[i], number[r.items[i].jail])
 		}
-		if chunk = append(chunk, saved); len(chunk) == chunkRows {
-			if err := writeChunk(buffered, chunk); err != nil {
-				return err
-			}
-			chunk = chunk[:0]
-		}
-	}
-	if len(chunk) > 0 {
-		if err := writeChunk(buffered, chunk); err != nil {
+		if err := encoding.MarshalToBuffer(&saved, &full); err != nil {
 			return err
 		}
+		if full.Len() >= fullChunk {
+			if err := writeChunk(buffered, full.Bytes()); err != nil {
+				return err
+			}
+			full.Reset()
+		}
+	}
+	if err := writeChunk(buffered, full.Bytes()); err != nil {
+		return err
 	}
 	if _, err := buffered.Write(make([]byte, 4)); err != nil {
 		return err
@@ -80,17 +86,20 @@ func (s *Store) snapshotHeader(v view) (savedHeader, map[*jailRow]int) {
 	return h, number
 }
 
-func writeChunk(w io.Writer, v any) error {
-	data, err := encoding.Marshal(v)
-	if err != nil {
-		return err
+// writeChunk writes nothing for an empty chunk, which would end the file.
+func writeChunk(w io.Writer, data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if len(data) > maxChunk {
+		return fmt.Errorf("a chunk of %d bytes, at most %d can be read", len(data), maxChunk)
 	}
 	var size [4]byte
 	binary.LittleEndian.PutUint32(size[:], uint32(len(data)))
 	if _, err := w.Write(size[:]); err != nil {
 		return err
 	}
-	_, err = w.Write(data)
+	_, err := w.Write(data)
 	return err
 }
 
@@ -199,11 +208,7 @@ func (s *Store) readSnapshot(r io.Reader, v view, rec *Recovery) error {
 		if data, err = cr.next(); err != nil || data == nil {
 			return err
 		}
-		var rows []savedRow
-		if err := decoding.Unmarshal(data, &rows); err != nil {
-			return fmt.Errorf("%w: rows: %w", errSnapshot, err)
-		}
-		if err := l.load(rows); err != nil {
+		if err := l.load(data); err != nil {
 			return err
 		}
 	}
@@ -218,14 +223,21 @@ type loader struct {
 	names []uint32
 }
 
-func (l *loader) load(rows []savedRow) error {
+// load puts the rows of one chunk into memdb.
+func (l *loader) load(data []byte) error {
 	s := l.s
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	txn := s.db.Txn(true)
 	defer txn.Abort()
-	for i := range rows {
-		r, err := l.row(&rows[i])
+	for len(data) > 0 {
+		var saved savedRow
+		rest, err := decoding.UnmarshalFirst(data, &saved)
+		if err != nil {
+			return fmt.Errorf("%w: row: %w", errSnapshot, err)
+		}
+		data = rest
+		r, err := l.row(&saved)
 		if err != nil {
 			return err
 		}
