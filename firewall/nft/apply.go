@@ -34,7 +34,7 @@ type op struct {
 	end       time.Time
 	comment   string
 	remove    bool
-	fresh     bool // known to be absent: it is only added
+	renew     bool // it exists, and adding it is not enough
 	change    int  // index of the change it is part of
 	remaining time.Duration
 }
@@ -219,7 +219,7 @@ func (e *Enforcer) transact(ops []op, results []firewall.Result, full map[setID]
 	err := e.write(ops)
 	switch {
 	case err == nil || errors.Is(err, errUnknown):
-		return e.readBack(ops, results)
+		return e.confirm(ops, results)
 	case errors.Is(err, firewall.ErrCapability):
 		return err
 	case len(ops) == 1:
@@ -282,8 +282,8 @@ func (e *Enforcer) write(ops []op) error {
 	return err
 }
 
-// encode writes the transaction of the operations. An element is added, deleted and added: the
-// first makes the second succeed, and the second makes the third set a new end, whatever the kernel's age.
+// encode writes the transaction of the operations. What is to be removed is added and deleted: the
+// first makes the second succeed. What is to be renewed is added once more.
 func (e *Enforcer) encode(ops []op) {
 	l := e.writer
 	l.batch()
@@ -304,7 +304,7 @@ func (e *Enforcer) encode(ops []op) {
 	for _, set := range order {
 		var old, add []op
 		for _, o := range bySet[set] {
-			if !o.fresh {
+			if o.remove || o.renew {
 				old = append(old, o)
 			}
 			if !o.remove {
@@ -322,25 +322,55 @@ func (e *Enforcer) encode(ops []op) {
 	}
 }
 
-// readBack asks for each operation's key and says in results where the kernel differs.
-func (e *Enforcer) readBack(ops []op, results []firewall.Result) error {
+// confirm reads the operations back. Elements that existed and kept their end or comment are
+// renewed: kernels before 6.12 change nothing of an element that is added again, later ones its
+// end alone, and its counter goes on.
+func (e *Enforcer) confirm(ops []op, results []firewall.Result) error {
+	differ, err := e.readBack(ops, results)
+	if err != nil || len(differ) == 0 {
+		return err
+	}
+	for i := range differ {
+		differ[i].renew = true
+	}
+	if err := e.write(differ); errors.Is(err, firewall.ErrCapability) {
+		return err
+	} else if err != nil && !errors.Is(err, errUnknown) {
+		for _, o := range differ {
+			e.fail(o, results, fmt.Errorf("set %s: %w", o.set.name(), err))
+		}
+		return nil
+	}
+	differ, err = e.readBack(differ, results)
+	for _, o := range differ {
+		e.fail(o, results, fmt.Errorf("set %s: %w", o.set.name(), errReadBack))
+	}
+	return err
+}
+
+// readBack asks for each operation's key and gives the operations that the kernel differs from.
+func (e *Enforcer) readBack(ops []op, results []firewall.Result) ([]op, error) {
 	queries := make([]query, len(ops))
 	for i, o := range ops {
 		queries[i] = query{set: o.set.name(), key: o.key, present: !o.remove}
 	}
 	if err := get(e.reader, e.config.Table, queries); err != nil {
-		return fmt.Errorf("read back: %w", err)
+		return nil, fmt.Errorf("read back: %w", err)
 	}
 	now := e.now()
+	var differ []op
 	for i, q := range queries {
 		o := ops[i]
-		asked := q.found != o.remove && (o.remove || ends(q.entry, o.end, now))
-		if q.err == nil && asked {
+		asked := q.found != o.remove && (o.remove || ends(q.entry, o.end, now) && q.entry.comment == o.comment)
+		switch {
+		case q.err != nil:
+			e.fail(o, results, fmt.Errorf("set %s: %w", q.set, q.err))
+		case asked:
 			e.sample(o)
 			e.filled[o.set] = now
-		} else {
-			e.fail(o, results, fmt.Errorf("set %s: %w", q.set, cmpErr(q.err, errReadBack)))
+		default:
+			differ = append(differ, o)
 		}
 	}
-	return nil
+	return differ, nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // openIn opens an Enforcer in the namespace, closed at the end of the test.
-func openIn(t *testing.T, ns netns.NsHandle, change ...func(*Options)) *Enforcer {
+func openIn(t testing.TB, ns netns.NsHandle, change ...func(*Options)) *Enforcer {
 	t.Helper()
 	o := Options{Config: firewall.DefaultConfig(), NetNS: int(ns)}
 	for _, c := range change {

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 
 // requireKernel skips the test where this process cannot make network namespaces, or a program is
 // not installed; it fails where nothing may be skipped.
-func requireKernel(t *testing.T, programs ...string) {
+func requireKernel(t testing.TB, programs ...string) {
 	t.Helper()
 	reason := ""
 	if os.Geteuid() != 0 {
@@ -80,7 +80,7 @@ func in(ns netns.NsHandle, f func() error) error {
 }
 
 // newNamespace makes a network namespace with lo up.
-func newNamespace(t *testing.T) netns.NsHandle {
+func newNamespace(t testing.TB) netns.NsHandle {
 	t.Helper()
 	made := make(chan netns.NsHandle)
 	go func() {
@@ -108,7 +108,7 @@ func newNamespace(t *testing.T) netns.NsHandle {
 	return ns
 }
 
-func handle(t *testing.T, ns netns.NsHandle) *netlink.Handle {
+func handle(t testing.TB, ns netns.NsHandle) *netlink.Handle {
 	t.Helper()
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {

@@ -191,8 +191,8 @@ func (r *reconciliation) different(ops []op, results []firewall.Result) ([]op, e
 		case q.found && !o.remove && ends(q.entry, o.end, now) && q.entry.comment == o.comment:
 			same[asked[j]] = true
 			e.sample(*o)
-		case !q.found:
-			o.fresh = true
+		default:
+			o.renew = q.found
 		}
 	}
 	out := make([]op, 0, len(ops))
@@ -202,7 +202,6 @@ func (r *reconciliation) different(ops []op, results []firewall.Result) ([]op, e
 		if same[i] || absent && o.remove {
 			continue
 		}
-		o.fresh = o.fresh || absent
 		out = append(out, o)
 	}
 	return out, nil

@@ -168,8 +168,17 @@ func TestDiagnose(t *testing.T) {
 	for _, c := range []string{"link add br0 type bridge", "link add p1 type veth peer p2", "link set p1 master br0", "link set p2 master br0"} {
 		command(t, ns, append([]string{"ip"}, strings.Fields(c)...)...)
 	}
-	if got := diagnose(); !slices.Equal(got, []string{"bridge"}) {
-		t.Errorf("causes with a bridge of two ports: %v", got)
+	const calls = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+	for value, want := range map[string][]string{"0": {"bridge"}, "1": nil} {
+		err := in(ns, func() error { return os.WriteFile(calls, []byte(value), 0) })
+		if errors.Is(err, os.ErrNotExist) {
+			want = []string{"bridge"} // without br_netfilter
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if got := diagnose(); !slices.Equal(got, want) {
+			t.Errorf("causes with a bridge of two ports, %s=%s: %v, want %v", calls, value, got, want)
+		}
 	}
 }
 
