@@ -119,7 +119,7 @@ func (b *backtracker) from(re *Regexp, text []byte, pos, end int, v view, steps 
 					for slot := range b.caps {
 						b.stack = append(b.stack, frame{0, int32(slot), b.caps[slot]})
 					}
-					b.walk.set(re, text, v, b.caps)
+					b.walk.set(insts, text, v, b.caps)
 					b.walk.run(in.arg, pos)
 				}
 			case opBackref:

@@ -24,9 +24,6 @@ func (b *builder) expand() {
 	x := &expander{b: b, from: p.insts, to: []inst{{op: opFail}}, ids: map[state]uint32{}}
 	p.start = x.part(x.resolve(state{p.start, 0}), p)
 	p.insts, p.order = x.to, x.order
-	for _, blk := range p.blocks {
-		p.cyclic = p.cyclic || blk.cyclic
-	}
 	p.runs()
 }
 
@@ -179,6 +176,19 @@ func (x *expander) sort(ids []uint32, p *program) {
 				stack = append(stack, frame{id: to})
 			case active:
 				cyclic = true
+				for i := len(stack) - 1; ; i-- {
+					x.to[stack[i].id].knot = true
+					if stack[i].id == to {
+						break
+					}
+				}
+			case finished:
+				// A way into a knot may be part of it: to call it one is on the safe side.
+				if x.to[to].knot {
+					for _, f := range stack {
+						x.to[f.id].knot = true
+					}
+				}
 			}
 		}
 	}

@@ -67,7 +67,7 @@ func (m *Machine) Search(re *Regexp, subject []byte, caps []int) (bool, error) {
 	for _, s := range re.slots {
 		caps[s.slot] = s.at
 	}
-	m.walk.set(re, subject, view{sets, m.rows, stride}, caps)
+	m.walk.set(re.prog.insts, subject, view{sets, m.rows, stride}, caps)
 	caps[1] = m.walk.run(re.entry, start)
 	caps[0] = start - len(re.prefix)
 	clamp(caps, len(subject))

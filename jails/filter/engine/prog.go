@@ -26,6 +26,7 @@ type inst struct {
 	negative bool // look
 	captures bool // look: it holds captures that must be filled
 	fold     bool // backref
+	knot     bool // lies on a way that comes back to it without taking a rune
 	out, arg uint32
 	alt      uint32 // cond: where it goes on without the group; rune: where its run ends
 	run      uint16 // rune: how many runes of one byte follow one another from here, itself included
@@ -56,7 +57,6 @@ type program struct {
 	blocks []block
 	slots  int
 	backs  bool // has backreferences
-	cyclic bool // some loop can turn without taking a rune
 }
 
 // behind is one lookbehind.

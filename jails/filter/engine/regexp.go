@@ -13,14 +13,15 @@
 //
 // Differences from Python's re on str, chosen so that look-alikes pass no filter: \d, \w and \b
 // know ASCII only, and ASCII letters fold only among themselves. \s is Python's, with the Unicode
-// spaces. Invalid UTF-8 reads as U+FFFD, one for each byte. Not supported, with a reason: the
-// flags x and L, \N{...}, possessive repeats and atomic groups around more than one character,
-// backreferences inside lookarounds, and conditionals that ask for a group inside a lookaround.
+// spaces. Invalid UTF-8 reads as U+FFFD, one for each byte. A loop takes no empty turn after one
+// that took text, as in Go's regexp: (a*)* leaves its group on the last text taken.
+//
+// Not supported, with a reason: the flags x and L, \N{...}, possessive repeats and atomic groups
+// around more than one character, backreferences inside lookarounds, and conditionals that ask
+// for a group inside a lookaround.
 package engine
 
 import "sync/atomic"
-
-var nextID atomic.Uint64
 
 // Options says how a pattern is compiled.
 type Options struct {
@@ -33,9 +34,12 @@ type Options struct {
 	NoNewline bool
 }
 
+// nextID numbers the Regexps of this process.
+var nextID atomic.Uint64
+
 // Regexp is a compiled pattern. It is immutable.
 type Regexp struct {
-	id       uint64 // of this process; spreads Regexps over a Machine's slots
+	id       uint64 // spreads Regexps over a Machine's slots
 	pattern  string
 	opt      Options
 	names    []string

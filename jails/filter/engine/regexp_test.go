@@ -145,3 +145,28 @@ func TestLiterals(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyTurns holds that loops which could turn without taking a rune end, and that they take
+// no such turn after one that took something, as Go's regexp does and Python's re does not.
+func TestEmptyTurns(t *testing.T) {
+	for _, c := range []struct {
+		pattern, subject string
+		want             []int
+	}{
+		{"(?:(?=(a)))*a", "a", []int{0, 1, 0, 1}},
+		{"(?:x|(?=(a)(b)?))*a", "xab", []int{0, 2, -1, -1, -1, -1}},
+		{"(?:(?=((?:b*)*))|b)*c", "bbc", []int{0, 3, -1, -1}},
+		{"(a*)*", "aa", []int{0, 2, 0, 2}},
+		{"(a*)+b", "aab", []int{0, 3, 0, 2}},
+		{"(?:a?b??)*?c", "abac", []int{0, 4}},
+	} {
+		re, err := Compile(c.pattern, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		caps := make([]int, len(c.want))
+		if ok, err := NewMachine().Search(re, []byte(c.subject), caps); !ok || err != nil || !slices.Equal(caps, c.want) {
+			t.Errorf("%q on %q: got %t %v, want %v", c.pattern, c.subject, ok, caps, c.want)
+		}
+	}
+}

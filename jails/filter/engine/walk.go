@@ -15,16 +15,16 @@ func (v *view) viable(pos int, pc uint32) bool {
 
 // walker follows the match that the reverse pass has shown to exist.
 type walker struct {
-	insts  []inst
-	text   []byte
-	view   view
-	caps   []int
-	cyclic bool
+	insts []inst
+	text  []byte
+	view  view
+	caps  []int
 
 	seen  []uint32 // by instruction: stamp of the position where settle saw it
 	stamp uint32
 	stack []settling
 	log   []undo
+	inner *walker // for lookaheads met by settle
 }
 
 // settling is a path that settle has not tried yet.
@@ -36,12 +36,8 @@ type settling struct {
 // undo restores a slot.
 type undo struct{ slot, old int }
 
-func (w *walker) set(re *Regexp, text []byte, v view, caps []int) {
-	w.insts, w.text, w.view, w.caps, w.cyclic = re.prog.insts, text, v, caps, re.prog.cyclic
-	if w.cyclic && len(w.seen) < len(w.insts) {
-		w.seen = make([]uint32, len(w.insts))
-		w.stamp = 0
-	}
+func (w *walker) set(insts []inst, text []byte, v view, caps []int) {
+	w.insts, w.text, w.view, w.caps = insts, text, v, caps
 }
 
 // width returns the bytes of the rune at pos.
@@ -55,13 +51,14 @@ func width(text []byte, pos int) int {
 
 // run goes from pc at pos to the end of the match or lookahead, and returns where that is.
 func (w *walker) run(pc uint32, pos int) int {
-	if w.cyclic {
-		return w.runCyclic(pc, pos)
-	}
 	insts, text, sets, rows, stride := w.insts, w.text, w.view.sets, w.view.rows, w.view.stride
 	set := sets[rows[pos]+stride:]
 	for {
 		in := &insts[pc]
+		if in.knot {
+			pc = w.settle(pc, pos)
+			in = &insts[pc]
+		}
 		switch in.op {
 		case opRune:
 			if in.run > 0 {
@@ -110,27 +107,14 @@ func (w *walker) run(pc uint32, pos int) int {
 	}
 }
 
-// runCyclic is run for programs with loops that can turn without taking a rune.
-func (w *walker) runCyclic(pc uint32, pos int) int {
-	pc = w.settle(pc, pos)
-	for {
-		in := &w.insts[pc]
-		switch in.op {
-		case opRune:
-			pos += width(w.text, pos)
-		case opLook: // one with captures
-			w.runCyclic(in.arg, pos)
-		default:
-			return pos
-		}
-		pc = w.settle(in.out, pos)
-	}
-}
-
 // settle finds, among the ways from pc that take no rune, the first that leads to a rune or to the
 // end. It is needed where a loop can turn without taking a rune: such a turn is no progress and
 // must not be chosen twice.
 func (w *walker) settle(pc uint32, pos int) uint32 {
+	if len(w.seen) < len(w.insts) {
+		w.seen = make([]uint32, len(w.insts))
+		w.stamp = 0
+	}
 	if w.stamp++; w.stamp == 0 {
 		clear(w.seen)
 		w.stamp = 1
@@ -153,19 +137,24 @@ func (w *walker) settle(pc uint32, pos int) uint32 {
 		switch in.op {
 		case opAlt:
 			w.stack = append(w.stack, settling{in.arg, top.log}, settling{in.out, top.log})
+			continue
 		case opCapture:
 			w.log = append(w.log, undo{int(in.arg), w.caps[in.arg]})
 			w.caps[in.arg] = pos
-			w.stack = append(w.stack, settling{in.out, len(w.log)})
 		case opLook:
 			if in.captures {
-				return top.pc
+				for slot, old := range w.caps {
+					w.log = append(w.log, undo{slot, old})
+				}
+				if w.inner == nil {
+					w.inner = &walker{}
+				}
+				w.inner.set(w.insts, w.text, w.view, w.caps)
+				w.inner.run(in.arg, pos)
 			}
-			w.stack = append(w.stack, settling{in.out, top.log})
-		case opAssert, opBehind:
-			w.stack = append(w.stack, settling{in.out, top.log})
-		default:
+		case opRune, opMatch, opAccept:
 			return top.pc
 		}
+		w.stack = append(w.stack, settling{in.out, len(w.log)})
 	}
 }
