@@ -3,11 +3,15 @@ package engine
 import (
 	"cmp"
 	"errors"
+	"flag"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
+
+var long = flag.Bool("long", false, "run the long forms of tests")
 
 // hostile returns lines of n bytes made to make matchers work.
 func hostile(n int) map[string]string {
@@ -66,15 +70,27 @@ func TestWorstLines(t *testing.T) {
 			}
 		}
 		slices.Sort(patterns)
-		if testing.Short() {
-			patterns = patterns[:20]
+		every := 4
+		switch {
+		case *long:
+			every = 1
+		case testing.Short():
+			every = 20
 		}
-		measureWorst(t, patterns)
+		var some []string
+		for i := 0; i < len(patterns); i += every {
+			some = append(some, patterns[i])
+		}
+		measureWorst(t, some)
 	})
 }
 
 func measureWorst(t *testing.T, patterns []string) {
-	half, full := hostile(32<<10), hostile(64<<10)
+	size := 64 << 10
+	if testing.Short() {
+		size = 16 << 10
+	}
+	half, full := hostile(size/2), hostile(size)
 	type result struct {
 		first, again  time.Duration
 		built         int
@@ -98,10 +114,10 @@ func measureWorst(t *testing.T, patterns []string) {
 			built := m.built
 			first := search(line)
 			if more := m.built - built; more > built+500 {
-				t.Errorf("%s on %s: %d states for 32 KiB, %d more for 64", p, name, built, more)
+				t.Errorf("%s on %s: %d states for half the line, %d more for all", p, name, built, more)
 			}
 			again := first
-			for range 3 {
+			for range 2 {
 				again = min(again, search(line))
 			}
 			all = append(all, result{first, again, m.built, p, name})
@@ -112,9 +128,29 @@ func measureWorst(t *testing.T, patterns []string) {
 		t.Logf("%d: %v (first %v, %d states) on %s: %.100s", i, r.again, r.first, r.built, r.line, r.pattern)
 	}
 	t.Logf("median of %d: %v", len(all), all[len(all)/2].again)
-	if worst := all[0]; worst.again > 50*time.Millisecond {
-		t.Errorf("%v on %s: %s", worst.again, worst.line, worst.pattern)
+	// The limit of 50 ms grows with what the machine and the race detector make of plain work.
+	limit := max(50*time.Millisecond, 100*plainWork(full["invalid bytes"]))
+	if worst := all[0]; worst.again > limit {
+		t.Errorf("%v on %s, above %v: %s", worst.again, worst.line, limit, worst.pattern)
 	}
 	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(b.built, a.built) })
 	t.Logf("most states: %d on %s: %.100s", all[0].built, all[0].line, all[0].pattern)
+}
+
+// plainWork times one reading of text.
+func plainWork(text string) time.Duration {
+	best := time.Hour
+	for range 3 {
+		start := time.Now()
+		n := 0
+		for rest := text; rest != ""; {
+			_, w := utf8.DecodeLastRuneInString(rest)
+			rest = rest[:len(rest)-w]
+			n++
+		}
+		if n > 0 {
+			best = min(best, time.Since(start))
+		}
+	}
+	return best
 }
