@@ -24,7 +24,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{name: "a plain jail is right"},
 		{name: "a permanent ban is right", change: func(c *Config) { c.BanTime = ptr(time.Duration(-1)) }},
-		{name: "findtime of a year is right", change: func(c *Config) { c.FindTime = ptr(time.Duration(year)) }},
+		{name: "findtime of a year is right", change: func(c *Config) { c.FindTime = ptr(year) }},
 		{name: "findtime of zero", change: func(c *Config) { c.FindTime = ptr(time.Duration(0)) }, path: "jails[0].findtime", want: `findtime "0s" must be between 1s and 1y`},
 		{name: "findtime of more than a year", change: func(c *Config) { c.FindTime = ptr(year + 1) }, path: "jails[0].findtime", want: "between 1s and 1y"},
 		{name: "maxretry of zero", change: func(c *Config) { c.MaxRetry = ptr(0) }, path: "jails[0].maxretry", want: `maxretry "0" must be between 1 and 100000`},
@@ -39,7 +39,7 @@ func TestValidate(t *testing.T) {
 		{name: "no filter", change: func(c *Config) { c.Filter = FilterConfig{} }, path: "jails[0].filter", want: "has no filter"},
 		{name: "bad port", change: func(c *Config) { c.Ports = []string{"22", "ssh"} }, path: "jails[0].ports[1]", want: `port "ssh"`},
 		{name: "bad protocol", change: func(c *Config) { c.Ports = []string{"22/icmp"} }, path: "jails[0].ports[0]", want: "tcp or udp"},
-		{name: "bad trust", change: func(c *Config) { c.MinTrust = "adress" }, path: "jails[0].min_trust", want: `did you mean "address"?`},
+		{name: "bad trust", change: func(c *Config) { c.MinTrust = "kernle" }, path: "jails[0].min_trust", want: `did you mean "kernel"?`},
 		{name: "trust of none", change: func(c *Config) { c.MinTrust = "none" }, path: "jails[0].min_trust", want: "spoofable"},
 		{name: "bad verdict", change: func(c *Config) { c.Verdict = "rejct" }, path: "jails[0].verdict", want: `did you mean "reject"?`},
 		{name: "bad corroborate", change: func(c *Config) { c.Corroborate = -1 }, path: "jails[0].corroborate", want: "between 1 and"},

@@ -99,11 +99,11 @@ func (s *Store) Unban(prefix netip.Prefix, jail string) []*Ban {
 	return s.unban(prefix.Masked(), jail, nil)
 }
 
-// UnbanWhere ends each active ban that match picks, and returns them. match may see a version of a
+// UnbanWhere ends each active ban that match picks, and returns them in no order. match may see a version of a
 // ban that is about to be replaced; what is ended was picked in its newest version.
 func (s *Store) UnbanWhere(match func(*Ban) bool) []*Ban {
 	var out []*Ban
-	for _, b := range s.Bans("") {
+	for _, b := range s.view().bans("") {
 		if match(b) {
 			out = append(out, s.unban(b.Prefix, b.Jail, match)...)
 		}

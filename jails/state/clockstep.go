@@ -17,7 +17,7 @@ func (s *Store) clockStep() {
 	s.clock.shown = offset
 	s.clock.offset.Store(offset)
 	s.opt.Log.Warn("the wall clock was set", "by", step)
-	for _, b := range s.Bans("") {
+	for _, b := range s.view().bans("") {
 		if b.Permanent() {
 			continue
 		}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -305,6 +307,48 @@ func TestDiskFailure(t *testing.T) {
 				t.Errorf("%d bans on disk, want %d", len(got), len(w.now))
 			}
 		})
+	}
+}
+
+// While Run runs, a disk fault shows within 5 s and is made up for within 10 s of its end.
+func TestRunRepairsTheDisk(t *testing.T) {
+	fsys := waltest.New()
+	var broken atomic.Bool
+	fsys.Fail = func(op, _ string) (int, error) {
+		if broken.Load() && op != "open" && op != "list" {
+			return 0, syscall.ENOSPC
+		}
+		return 0, nil
+	}
+	s, err := open(Options{Dir: "test"}, fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	until := func(what string, limit time.Duration, ok func() bool) {
+		t.Helper()
+		began := time.Now()
+		for !ok() {
+			if time.Since(began) > limit {
+				t.Fatalf("%s: not within %s", what, limit)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		t.Logf("%s after %s", what, time.Since(began).Round(time.Millisecond))
+	}
+	broken.Store(true)
+	b, _ := s.Ban(Ban{Jail: "manual", Prefix: prefix("192.0.2.7/32")})
+	until("trouble shows", 5*time.Second, func() bool { return s.Trouble() != nil })
+	if s.Durable() >= b.Seq {
+		t.Error("acknowledged while the disk is full")
+	}
+	broken.Store(false)
+	until("the ban is durable", 10*time.Second, func() bool { return s.Durable() >= b.Seq && s.Trouble() == nil })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -29,10 +29,16 @@ func (s *Store) moment() view {
 // Bans returns the active bans of the jail, or of all jails when jail is "", ordered by address,
 // length and jail.
 func (s *Store) Bans(jail string) []*Ban {
-	v := s.view()
-	txn := s.db.Txn(false)
+	out := s.view().bans(jail)
+	sortBans(out)
+	return out
+}
+
+// bans are the active bans in no order.
+func (v view) bans(jail string) []*Ban {
+	txn := v.s.db.Txn(false)
 	out := []*Ban{}
-	for name, jr := range *s.jails.Load() {
+	for name, jr := range *v.s.jails.Load() {
 		if jail != "" && jail != name {
 			continue
 		}
@@ -46,7 +52,6 @@ func (s *Store) Bans(jail string) []*Ban {
 			}
 		}
 	}
-	sortBans(out)
 	return out
 }
 

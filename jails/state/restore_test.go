@@ -38,8 +38,8 @@ func TestRestoreOfManyBans(t *testing.T) {
 		t.Errorf("%d elements, want %d", n, bans)
 	}
 	t.Logf("%d bans: made in %s, saved in %s, restored in %s, listed in %s, %d bytes of heap for both stores", bans, made, saved, took, time.Since(began), heap())
-	if limit := 5 * time.Duration(bans) * 10 * time.Microsecond; took > max(limit, time.Second) {
-		t.Errorf("restored in %s, at most %s were allowed", took, limit)
+	if took > 3*made {
+		t.Errorf("restored in %s, made in %s", took, made)
 	}
 	runtime.KeepAlive(s)
 }
