@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"stockade/jails/state"
 )
@@ -20,6 +21,7 @@ func (p *Pipeline) Ban(ctx context.Context, b state.Ban) (made *state.Ban, chang
 
 // Unban lifts the bans for which lift returns true, and returns them once the kernel let them in.
 func (p *Pipeline) Unban(ctx context.Context, lift func(*state.Ban) bool) ([]*state.Ban, error) {
+	p.quotas.forget(lift)
 	lifted := p.store.UnbanWhere(lift)
 	if len(lifted) == 0 {
 		return nil, nil
@@ -44,6 +46,57 @@ func (p *Pipeline) Protect(ctx context.Context, l Layer, list []Protected) error
 		return protected
 	})
 	return err
+}
+
+// Approve begins the bans that wait for a source's quota, ends its quarantine, and returns how many
+// bans began once the kernel holds them.
+func (p *Pipeline) Approve(ctx context.Context, source string) (int, error) {
+	began := p.beginHeld(p.quotas.approve(source))
+	if len(began.await) == 0 {
+		return 0, nil
+	}
+	return len(began.await), p.enforce(ctx, began)
+}
+
+// releaseHeld begins bans that waited for a quota as the quota allows, until ctx is done.
+func (p *Pipeline) releaseHeld(ctx context.Context) {
+	tick := time.NewTicker(releaseEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.beginHeld(p.quotas.release())
+		}
+	}
+}
+
+// releaseEvery is how often held bans are looked at.
+const releaseEvery = 500 * time.Millisecond
+
+// beginHeld begins bans that were held, with their time starting now. The notice awaits them.
+func (p *Pipeline) beginHeld(held []*state.Ban) (n notice) {
+	now := time.Now()
+	for _, h := range held {
+		b := *h
+		if !b.End.IsZero() {
+			b.End = now.Add(b.End.Sub(b.Start))
+		}
+		b.Start = now
+		if _, protected := p.guard.Protects(b.Prefix); protected {
+			continue
+		}
+		made, changed := p.store.Ban(b)
+		if !changed {
+			continue
+		}
+		p.stats.Bans.Add(1)
+		p.log.Info("ban", "jail", made.Jail, "addr", made.Prefix.String(), "source", made.Source,
+			"reason", made.Reason, "failures", made.Failures, "bantime", banTime(made), "held", "by the source's quota")
+		n.await = append(n.await, state.Change{Prefix: made.Prefix, Scope: made.Scope})
+	}
+	return n
 }
 
 // enforce queues a notice and waits until it is settled.

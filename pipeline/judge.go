@@ -27,7 +27,11 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	if m.Kind != filter.Failure {
 		return
 	}
-	if reason := distrust(jail, bound.Filter, it, m.Filter); reason != "" {
+	reason := distrust(jail, bound.Filter, it, m.Filter)
+	if reason == "" && !p.quotas.believed(it.source.Name) {
+		reason = refusedQuarantine
+	}
+	if reason != "" {
 		p.stats.Distrust.Add(1)
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))
 		return
@@ -60,6 +64,9 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		Attempts: attempts,
 		Evidence: w.evidence(b, it, m),
 	})
+	if held := outcome.Held; held != nil && !p.quotas.hold(held) {
+		it.source.Refused.Add(refusedHeldFull, it.received, b.text(it.raw))
+	}
 	if outcome.Ban == nil {
 		return
 	}

@@ -34,7 +34,8 @@ import (
 type Options struct {
 	Plan     *Plan
 	Guard    *Guard
-	Store    *state.Store
+	Store    *state.Store // opened with Quotas.Admit
+	Quotas   *Quotas
 	Enforcer firewall.Enforcer
 	Log      *slog.Logger
 
@@ -47,6 +48,7 @@ type Pipeline struct {
 	plan     atomic.Pointer[Plan]
 	guard    *Guard
 	store    *state.Store
+	quotas   *Quotas
 	log      *slog.Logger
 	v6bits   int
 	workers  []*worker
@@ -66,6 +68,7 @@ func New(o Options) *Pipeline {
 	p := &Pipeline{
 		guard:   o.Guard,
 		store:   o.Store,
+		quotas:  o.Quotas,
 		v6bits:  cmp.Or(o.IPv6Prefix, 64),
 		log:     o.Log.With("component", "pipeline"),
 		ready:   make(chan struct{}),
@@ -102,6 +105,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 
 	var enforcing, working sync.WaitGroup
 	enforcing.Go(func() { p.enforcer.run(drained) })
+	enforcing.Go(func() { p.releaseHeld(drained) })
 	for _, w := range p.workers {
 		working.Go(func() { w.run(ctx) })
 	}
@@ -133,7 +137,7 @@ func (p *Pipeline) QueueDepth() (batches, notices int) {
 }
 
 // Faults returns what keeps bans from being real, with the time since when; empty when nothing.
-func (p *Pipeline) Faults() []Fault { return p.enforcer.faults() }
+func (p *Pipeline) Faults() []Fault { return append(p.enforcer.faults(), p.quotas.faults()...) }
 
 // Fault is one reason why bans are not real.
 type Fault struct {

@@ -53,6 +53,8 @@ func (f *flaky) Apply(ctx context.Context, changes []firewall.Change) ([]firewal
 var testSources = []receiver.SourceConfig{
 	{Name: "host", Listener: "local", Jails: []string{"*"}},
 	{Name: "web", Listener: "lan", Jails: []string{"web"}, Apps: []string{"httpd", "nginx*"}, Hostnames: []string{"web1"}},
+	{Name: "botnet", Listener: "tcp", Jails: []string{"*"}, Quota: receiver.QuotaConfig{BansPerMinute: 60, Burst: 10}},
+	{Name: "liar", Listener: "tls", Certificate: receiver.CertificateConfig{SAN: "liar"}, Jails: []string{"*"}, Quota: receiver.QuotaConfig{BansPerMinute: 60, Burst: 10, Over: "quarantine"}},
 	{Name: "switch", Listener: "udp", Jails: []string{"*"}, AcceptSpoofable: true},
 }
 
@@ -90,14 +92,16 @@ func newRig(t testing.TB, workers int) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := state.Open(state.Options{})
+	quotas := NewQuotas()
+	quotas.Set(sources.All(), func(s *receiver.Source) bool { return s.Name != "botnet" })
+	store, err := state.Open(state.Options{Admit: quotas.Admit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	fw := &flaky{Observe: firewall.NewObserve()}
 	guard := NewGuard()
 	guard.Set(LayerOperator, []Protected{{netip.MustParsePrefix("203.0.113.7/32"), "never_ban"}, {netip.MustParsePrefix("2001:db8:1::1/128"), "never_ban"}})
-	p := New(Options{Plan: plan(t, testJails, sources), Guard: guard, Store: store, Enforcer: fw, Log: slog.New(slog.DiscardHandler), Workers: workers})
+	p := New(Options{Plan: plan(t, testJails, sources), Guard: guard, Store: store, Quotas: quotas, Enforcer: fw, Log: slog.New(slog.DiscardHandler), Workers: workers})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
@@ -363,7 +367,7 @@ func TestLossyFeedDropsAndCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := New(Options{Plan: plan(t, testJails, sources), Guard: NewGuard(), Store: store, Enforcer: firewall.NewObserve(), Log: slog.New(slog.DiscardHandler), Workers: 1})
+	p := New(Options{Plan: plan(t, testJails, sources), Guard: NewGuard(), Store: store, Quotas: NewQuotas(), Enforcer: firewall.NewObserve(), Log: slog.New(slog.DiscardHandler), Workers: 1})
 	r := &rig{Pipeline: p, sources: map[string]*receiver.Source{"host": sources.All()[0]}}
 	sink := p.Open(true)
 	const lines = (batchQueue + 10) * 3

@@ -84,6 +84,9 @@ func (b *built) compile(i int, c jails.Config) *filter.Filter {
 		b.loaded.Report(path, config.SeverityError, err.Error())
 		return nil
 	}
+	if c.Filter.Name == "" && len(c.Filter.FailRegex) == 0 {
+		return nil // Check reported it
+	}
 	f, err := filter.Compile(spec)
 	if err != nil {
 		b.reportFilter(path, err)

@@ -28,6 +28,7 @@ func (d *daemon) Reload(ctx context.Context) (control.ReloadResult, error) {
 		return control.ReloadResult{}, &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
 	}
 	d.registry.Swap(next.sources)
+	d.setQuotas(next)
 	d.pipeline.Swap(pipeline.NewPlan(next.bound, next.sources.All()))
 	d.current.set(next)
 	err = errors.Join(

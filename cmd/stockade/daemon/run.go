@@ -64,6 +64,7 @@ type daemon struct {
 	store     *state.Store
 	enforcer  firewall.Enforcer
 	guard     *pipeline.Guard
+	quotas    *pipeline.Quotas
 	pipeline  *pipeline.Pipeline
 	registry  *receiver.Registry
 	listeners *listeners
@@ -95,6 +96,8 @@ func (d *daemon) build(b *built) (err error) {
 	d.guard = pipeline.NewGuard()
 	d.guard.Set(pipeline.LayerOperator, b.never)
 	d.guard.Set(pipeline.LayerPeers, b.peers)
+	d.quotas = pipeline.NewQuotas()
+	d.setQuotas(b)
 	if d.enforcer, err = d.openFirewall(b.loaded); err != nil {
 		return err
 	}
@@ -109,16 +112,24 @@ func (d *daemon) build(b *built) (err error) {
 	}
 	undo = append(undo, d.server.Close)
 	// The control socket is ours from here on: no other daemon has this state folder open.
-	if d.store, err = state.Open(state.Options{Dir: cfg.StateDir, Log: d.log}); err != nil {
+	if d.store, err = state.Open(state.Options{Dir: cfg.StateDir, Admit: d.quotas.Admit, Log: d.log}); err != nil {
 		return err
 	}
 	undo = append(undo, d.store.Close)
 	d.pipeline = pipeline.New(pipeline.Options{
-		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store,
+		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Quotas: d.quotas,
 		Enforcer: d.enforcer, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
 	d.listeners = newListeners(d.registry, d.pipeline.Open, d.log)
 	return d.listeners.Bind(cfg.Listeners)
+}
+
+// setQuotas puts the quotas of a configuration in force. Only the kernel's own word needs none.
+func (d *daemon) setQuotas(b *built) {
+	transports := b.transports()
+	d.quotas.Set(b.sources.All(), func(s *receiver.Source) bool {
+		return level(transports[s.Listener]) == receiver.LevelKernel
+	})
 }
 
 // openFirewall opens the configured backend. Where no file asks for nftables and the process may

@@ -158,6 +158,9 @@ func (d *daemon) Ban(ctx context.Context, r control.BanRequest) (control.BanResu
 		return control.BanResult{}, err
 	}
 	prefix := r.Address.Counted(d.v6bits())
+	if _, protected := d.guard.Protects(prefix); protected {
+		prefix = r.Address.Prefix // the address alone, where its network holds a protected one
+	}
 	if why, protected := d.guard.Protects(prefix); protected {
 		return control.BanResult{}, &control.Error{Code: control.CodeProtected, Message: fmt.Sprintf("%s is never banned: %s", r.Address, why)}
 	}

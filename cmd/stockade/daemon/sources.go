@@ -14,15 +14,30 @@ import (
 // Sources lists the configured sources with what each has sent.
 func (d *daemon) Sources(context.Context) ([]control.Source, error) {
 	all := d.registry.Load().All()
-	transports := make(map[string]string)
-	for _, l := range d.current.get().loaded.Config.Listeners {
-		transports[l.Name] = l.Transport
-	}
+	transports := d.current.get().transports()
 	list := make([]control.Source, len(all))
 	for i, s := range all {
 		list[i] = source(s, transports[s.Listener])
+		if q, limited := d.quotas.State(s.Name); limited {
+			list[i].QuotaLeft, list[i].Pending = &q.Left, q.Pending
+			switch {
+			case !q.Quarantined.IsZero():
+				list[i].State = "quarantined"
+			case q.Pending > 0:
+				list[i].State = "throttled"
+			}
+		}
 	}
 	return list, nil
+}
+
+// transports maps the names of listeners to what they listen on.
+func (b *built) transports() map[string]string {
+	m := make(map[string]string)
+	for _, l := range b.loaded.Config.Listeners {
+		m[l.Name] = l.Transport
+	}
+	return m
 }
 
 func source(s *receiver.Source, transport string) control.Source {

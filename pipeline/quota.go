@@ -1,0 +1,243 @@
+package pipeline
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"stockade/jails"
+	"stockade/jails/state"
+	"stockade/receiver"
+)
+
+// Defaults of a source that proves less than the kernel does, and the bound of what waits.
+const (
+	defaultBansPerMinute = 60
+	defaultBurst         = 120
+	maxHeld              = 10_000           // bans that wait for one source's quota; one more is given up and counted
+	quarantineFor        = 15 * time.Minute // below its quota, until a source is believed again
+)
+
+// Reasons for which a failure of a source over its quota does not count, or a ban was given up.
+const (
+	refusedQuarantine = "quarantined"
+	refusedHeldFull   = "quota_queue_full"
+)
+
+// Quotas limits the new bans of each source. A ban over the quota waits: it begins when the quota
+// allows it or the operator approves, the most active offenders first. A source with
+// `over: quarantine` is not believed at all until it is released or has been below its quota for
+// 15 minutes. Its methods may be called concurrently.
+type Quotas struct {
+	now func() time.Time
+
+	mu sync.Mutex
+	by map[string]*quota
+}
+
+// quota is one source's.
+type quota struct {
+	config      receiver.QuotaConfig
+	limiter     *rate.Limiter
+	held        map[heldKey]held
+	quarantined time.Time // since when; zero: believed
+	over        time.Time // the last time it wanted more than its quota
+}
+
+type heldKey struct {
+	jail   string
+	prefix netip.Prefix
+}
+
+// held is a ban that waits, and how many failures asked for it.
+type held struct {
+	*state.Ban
+	asked int
+}
+
+// NewQuotas returns quotas that limit nobody until Set.
+func NewQuotas() *Quotas { return &Quotas{now: time.Now, by: make(map[string]*quota)} }
+
+// Set takes the quotas of the sources. kernel says whether a source's level is kernel, where the
+// default is none. A source whose quota did not change keeps what it has used and what waits.
+func (q *Quotas) Set(sources []*receiver.Source, kernel func(*receiver.Source) bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	next := make(map[string]*quota)
+	for _, s := range sources {
+		c := s.Quota
+		if c == (receiver.QuotaConfig{}) && kernel(s) || c.Word == "none" {
+			continue
+		}
+		if c.BansPerMinute == 0 {
+			c.BansPerMinute = defaultBansPerMinute
+		}
+		if c.Burst == 0 {
+			c.Burst = defaultBurst
+		}
+		if old := q.by[s.Name]; old != nil && old.config == c {
+			next[s.Name] = old
+			continue
+		}
+		next[s.Name] = &quota{
+			config:  c,
+			limiter: rate.NewLimiter(rate.Limit(float64(c.BansPerMinute)/60), c.Burst),
+			held:    make(map[heldKey]held),
+		}
+	}
+	q.by = next
+}
+
+// Admit reports whether a source may begin one more ban now; see state.Options.Admit.
+func (q *Quotas) Admit(_ *jails.Jail, f state.Failure, b *state.Ban) bool {
+	if b.Shadow {
+		return true
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.by[f.Evidence.Source]
+	if s == nil {
+		return true
+	}
+	now := q.now()
+	if len(s.held) == 0 && s.limiter.AllowN(now, 1) {
+		return true
+	}
+	s.over = now
+	if s.config.Over == "quarantine" && s.quarantined.IsZero() {
+		s.quarantined = now
+	}
+	return false
+}
+
+// believed reports whether a source is not in quarantine, and ends a quarantine that is over.
+func (q *Quotas) believed(source string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.by[source]
+	if s == nil || s.quarantined.IsZero() {
+		return true
+	}
+	now := q.now()
+	if !s.limiter.AllowN(now, 1) {
+		s.over = now
+	}
+	if now.Sub(s.over) < quarantineFor {
+		return false
+	}
+	s.quarantined = time.Time{}
+	return true
+}
+
+// hold keeps a ban that was not admitted. It reports false when there is no room for one more.
+func (q *Quotas) hold(b *state.Ban) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.by[b.Source]
+	if s == nil {
+		return false
+	}
+	key := heldKey{b.Jail, b.Prefix}
+	h, again := s.held[key]
+	if !again && len(s.held) >= maxHeld {
+		return false
+	}
+	s.held[key] = held{b, h.asked + 1}
+	return true
+}
+
+// takeWorst takes the held ban that was asked for most often, the earliest of equals.
+func (s *quota) takeWorst() *state.Ban {
+	var key heldKey
+	var worst held
+	for k, h := range s.held {
+		if worst.Ban == nil || h.asked > worst.asked || h.asked == worst.asked && h.Start.Before(worst.Start) {
+			key, worst = k, h
+		}
+	}
+	delete(s.held, key)
+	return worst.Ban
+}
+
+// release takes the held bans that may begin now, the worst offenders first.
+func (q *Quotas) release() []*state.Ban {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	var out []*state.Ban
+	for _, s := range q.by {
+		for len(s.held) > 0 && s.limiter.AllowN(now, 1) {
+			out = append(out, s.takeWorst())
+		}
+	}
+	return out
+}
+
+// approve takes everything that waits for a source's quota and ends its quarantine.
+func (q *Quotas) approve(source string) []*state.Ban {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.by[source]
+	if s == nil {
+		return nil
+	}
+	s.quarantined = time.Time{}
+	out := make([]*state.Ban, 0, len(s.held))
+	for key, b := range s.held {
+		out = append(out, b.Ban)
+		delete(s.held, key)
+	}
+	return out
+}
+
+// forget drops what waits and for which lift returns true: an unban also takes back what was to come.
+func (q *Quotas) forget(lift func(*state.Ban) bool) (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.by {
+		for key, b := range s.held {
+			if lift(b.Ban) {
+				delete(s.held, key)
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// QuotaState is how much of its quota a source has left.
+type QuotaState struct {
+	Left        int64 // new bans that would be admitted now
+	Pending     int64 // bans that wait
+	Quarantined time.Time
+}
+
+// State returns the state of a source's quota; false for a source without one.
+func (q *Quotas) State(source string) (QuotaState, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.by[source]
+	if s == nil {
+		return QuotaState{}, false
+	}
+	return QuotaState{Left: int64(max(0, s.limiter.TokensAt(q.now()))), Pending: int64(len(s.held)), Quarantined: s.quarantined}, true
+}
+
+// faults are the sources that are over their quota.
+func (q *Quotas) faults() []Fault {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var list []Fault
+	for name, s := range q.by {
+		switch {
+		case !s.quarantined.IsZero():
+			list = append(list, Fault{"quarantine", fmt.Sprintf("source %s went over its quota and is not believed: look at it, then `stockade sources release %s`", name, name), s.quarantined})
+		case len(s.held) > 0:
+			list = append(list, Fault{"quota", fmt.Sprintf("source %s is over its quota: %d bans wait; `stockade approve --source %s` begins them", name, len(s.held), name), s.over})
+		}
+	}
+	return list
+}

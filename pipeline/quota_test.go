@@ -1,0 +1,107 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stockade/jails/state"
+	"stockade/receiver"
+)
+
+// clock is a clock that a test moves.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// flood sends failures of many addresses, each enough times to be banned.
+func (r *rig) flood(t *testing.T, source string, addresses int) {
+	t.Helper()
+	var all []*receiver.Entry
+	for i := range addresses {
+		e := r.line("login", fmt.Sprintf("failed login from 198.18.%d.%d", i>>8, i&255))
+		e.Source = r.sources[source]
+		n := 3
+		if i == addresses-1 {
+			n = 6 // the last one is the worst offender
+		}
+		all = append(all, repeat(n, e)...)
+	}
+	r.send(t, all...)
+}
+
+func TestQuotaThrottles(t *testing.T) {
+	r := newRig(t, 1)
+	var c clock
+	r.quotas.now = c.now
+	r.flood(t, "botnet", 50)
+	if got := len(r.store.Bans("login")); got < 10 || got > 11 {
+		t.Fatalf("%d bans at once, want the burst of 10", got)
+	}
+	if s, _ := r.quotas.State("botnet"); s.Pending < 39 || s.Pending > 40 {
+		t.Errorf("%d bans wait, want 40", s.Pending)
+	}
+	if f := r.Faults(); len(f) != 1 || f[0].Name != "quota" {
+		t.Errorf("faults = %+v", f)
+	}
+	c.advance(time.Second)
+	eventually(t, "a second gives one more ban", func() bool { return len(r.store.Bans("login")) > 10 })
+	worst := false
+	for _, b := range r.store.Bans("login") {
+		worst = worst || b.Prefix.String() == "198.18.0.49/32"
+	}
+	if !worst {
+		t.Error("the worst offender did not come first")
+	}
+	// Another source is not held back by this one's quota.
+	r.send(t, repeat(3, r.line("login", "failed login from 198.51.100.7"))...)
+	eventually(t, "the other source's ban", func() bool { _, ok := r.enforced(t)["198.51.100.7/32"]; return ok })
+	if _, err := r.Approve(context.Background(), "botnet"); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(r.enforced(t)); got != 51 {
+		t.Errorf("%d elements after the approval, want 51", got)
+	}
+	lifted, err := r.Unban(context.Background(), func(b *state.Ban) bool { return b.Source == "botnet" })
+	if err != nil || len(lifted) != 50 || len(r.enforced(t)) != 1 {
+		t.Errorf("undo lifted %d of 50 bans (%v)", len(lifted), err)
+	}
+}
+
+func TestQuotaQuarantines(t *testing.T) {
+	r := newRig(t, 1)
+	var c clock
+	r.quotas.now = c.now
+	r.flood(t, "liar", 50)
+	if got := len(r.store.Bans("login")); got != 10 {
+		t.Fatalf("%d bans, want the burst of 10", got)
+	}
+	if f := r.Faults(); len(f) != 1 || f[0].Name != "quarantine" {
+		t.Errorf("faults = %+v", f)
+	}
+	refused := map[string]int64{}
+	for _, x := range r.sources["liar"].Refused.All() {
+		refused[x.Reason] = x.Count
+	}
+	if refused[refusedQuarantine] == 0 {
+		t.Errorf("refused = %v, want some quarantined", refused)
+	}
+	c.advance(quarantineFor + time.Minute)
+	if !r.quotas.believed("liar") {
+		t.Error("still not believed 15 minutes later")
+	}
+}
+
+func TestUnbanTakesBackWhatWaits(t *testing.T) {
+	r := newRig(t, 1)
+	r.flood(t, "botnet", 50)
+	if _, err := r.Unban(context.Background(), func(b *state.Ban) bool { return b.Source == "botnet" }); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := r.quotas.State("botnet"); s.Pending != 0 || len(r.enforced(t)) != 0 {
+		t.Errorf("%d bans still wait, %d are enforced", s.Pending, len(r.enforced(t)))
+	}
+}
