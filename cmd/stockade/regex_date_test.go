@@ -57,3 +57,19 @@ func FuzzCutDate(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkCutDate(b *testing.B) {
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	for name, line := range map[string]string{
+		"web":  `192.0.2.7 - - [24/Nov/2026:10:00:00 +0000] "GET /x HTTP/1.1" 401 5 "-" "-"`,
+		"iso":  "2026-11-24 09:59:58,123 failed login of somebody from 192.0.2.7",
+		"none": "nothing that looks like a date is in this line from 192.0.2.7",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				cutDate([]byte(line), now, time.UTC)
+			}
+		})
+	}
+}
