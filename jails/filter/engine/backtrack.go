@@ -19,6 +19,7 @@ type backtracker struct {
 	caps  []int
 	refs  []int // slots of the groups that are referred to
 	walk  walker
+	steps int // of the last search
 }
 
 // frame is something to try later, or a slot to restore.
@@ -30,7 +31,6 @@ type frame struct {
 
 func (b *backtracker) search(m *Machine, re *Regexp, text []byte, end, start int, v view, caps []int) (bool, error) {
 	b.prepare(re)
-	steps := 0
 	for pos := start; pos <= end; pos += width(text, pos) {
 		if !v.viable(pos, re.entry) {
 			continue
@@ -41,7 +41,7 @@ func (b *backtracker) search(m *Machine, re *Regexp, text []byte, end, start int
 		for _, s := range re.slots {
 			b.caps[s.slot] = s.at
 		}
-		ok, err := b.from(re, text, pos, end, v, &steps)
+		ok, err := b.from(re, text, pos, end, v)
 		if err != nil {
 			return false, err
 		}
@@ -59,6 +59,7 @@ func (b *backtracker) search(m *Machine, re *Regexp, text []byte, end, start int
 }
 
 func (b *backtracker) prepare(re *Regexp) {
+	b.steps = 0
 	if b.seed == 0 {
 		b.seed = rand.Uint64() | 1
 		b.memo = make([]uint64, 1024)
@@ -83,7 +84,7 @@ func (b *backtracker) prepare(re *Regexp) {
 }
 
 // from tries all ways from the program's entry at pos.
-func (b *backtracker) from(re *Regexp, text []byte, pos, end int, v view, steps *int) (bool, error) {
+func (b *backtracker) from(re *Regexp, text []byte, pos, end int, v view) (bool, error) {
 	insts := re.prog.insts
 	b.stack = append(b.stack[:0], frame{re.entry, -1, pos})
 	for len(b.stack) > 0 {
@@ -95,7 +96,7 @@ func (b *backtracker) from(re *Regexp, text []byte, pos, end int, v view, steps 
 		}
 		pc, pos := f.pc, f.at
 		for v.viable(pos, pc) {
-			if *steps++; *steps > maxSteps {
+			if b.steps++; b.steps > maxSteps {
 				return false, ErrBudget
 			}
 			in := &insts[pc]
@@ -129,7 +130,7 @@ func (b *backtracker) from(re *Regexp, text []byte, pos, end int, v view, steps 
 					continue
 				}
 				pos += w
-				*steps += w / 16
+				b.steps += w / 16
 			}
 			pc = in.out
 		}
