@@ -60,6 +60,12 @@ func (s *datagramSocket) drops() int64 {
 	return s.dropped.Load()
 }
 
+// countable reports whether the kernel tells how many datagrams it drops.
+func (s *datagramSocket) countable() (ok bool) {
+	err := s.raw.Control(func(fd uintptr) { _, ok = kernelDrops(int(fd)) })
+	return ok && err == nil
+}
+
 func (d *datagrams) addr() net.Addr { return d.sockets[0].conn.LocalAddr() }
 
 func (d *datagrams) drops() int64 {

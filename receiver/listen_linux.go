@@ -154,6 +154,9 @@ func (l *Listener) takeDatagrams(conns ...net.PacketConn) (err error) {
 		}
 		d.sockets = append(d.sockets, s)
 	}
+	if l.cfg.Transport == "udp" && !d.sockets[0].countable() {
+		l.log.Warn("this kernel does not say how many datagrams it drops: losses are not counted")
+	}
 	l.server = d
 	return nil
 }
