@@ -232,3 +232,32 @@ func holds(t testing.TB, ns, name, address string) bool {
 	}
 	return false
 }
+
+// newHost makes one host without cables: its traffic stays on its loopback.
+func newHost(t testing.TB) string {
+	t.Helper()
+	requireRoot(t)
+	requirePrograms(t, "ip", "nft")
+	labs++
+	ns := fmt.Sprintf("stk%d-%d", os.Getpid(), labs)
+	sh(t, "", "ip", "netns", "add", ns)
+	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() })
+	sh(t, ns, "ip", "link", "set", "lo", "up")
+	return ns
+}
+
+// open connects to an address of a host from that host itself.
+func open(t testing.TB, ns, network, address string) net.Conn {
+	t.Helper()
+	var conn net.Conn
+	dial := func() (err error) { conn, err = net.Dial(network, address); return err }
+	if ns == "" {
+		if err := dial(); err != nil {
+			t.Fatal(err)
+		}
+	} else if err := within(t, ns, dial); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
