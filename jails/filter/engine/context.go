@@ -22,6 +22,7 @@ type context1 struct {
 const (
 	maxWide     = 4
 	maxContexts = 64
+	maxTails    = 512 // runes and assertions of all wide lookbehinds: each may be asked at each position
 )
 
 func newContext(p *program, a *alphabet) (context, bool) {
@@ -37,9 +38,14 @@ func newContext(p *program, a *alphabet) (context, bool) {
 		}
 	}
 	c := context{byClass: make([]uint8, a.n)}
+	items := 0
 	for i, b := range p.behinds {
-		if b.isWide() {
-			c.wide = append(c.wide, i)
+		if !b.isWide() {
+			continue
+		}
+		c.wide = append(c.wide, i)
+		for _, t := range b.tails {
+			items += len(t)
 		}
 	}
 	ids := map[string]uint8{}
@@ -77,7 +83,7 @@ func newContext(p *program, a *alphabet) (context, bool) {
 		}
 	}
 	c.n = len(c.kinds) << len(c.wide)
-	return c, len(c.wide) <= maxWide && c.n <= maxContexts
+	return c, len(c.wide) <= maxWide && c.n <= maxContexts && items <= maxTails
 }
 
 func b2b(v bool) byte {

@@ -13,6 +13,7 @@ type Machine struct {
 	}
 	held  int      // words in caches
 	built int      // states computed, ever
+	spent int      // instructions evaluated for states in this search
 	rows  []uint32 // by position: the row of the state there
 	work  []uint32 // a set being built
 	loose []uint32 // sets of a search that is too varied for a cache
@@ -137,9 +138,13 @@ func (m *Machine) reverse(re *Regexp, c *cache, text []byte, end int) (start int
 		m.work = make([]uint32, c.words+1)
 	}
 	m.work = m.work[:c.words+1]
+	m.spent = 0
 	for range 2 {
 		if start, ok := m.cached(re, c, text, end); ok {
 			return start, c.slab, c.stride, nil
+		}
+		if m.spent > maxWork {
+			return -1, nil, 0, ErrBudget
 		}
 		// Full: begin anew with the states of this line alone.
 		held := c.held
@@ -222,9 +227,23 @@ func (m *Machine) cached(re *Regexp, c *cache, text []byte, end int) (start int,
 	}
 }
 
-// enter computes the entry of a step that is not remembered; 0 when the cache is full.
-func (m *Machine) enter(re *Regexp, c *cache, from []uint32, class, ctx int) uint32 {
+// maxWork bounds the instructions that one search may evaluate to build states. Shipped patterns
+// need a fortieth of it on the worst lines; what is left then is repeats of thousands.
+const maxWork = 20_000_000
+
+// spend accounts for one state; false when the search has built too much.
+func (m *Machine) spend(re *Regexp) bool {
 	m.built++
+	m.spent += len(re.prog.insts)
+	return m.spent <= maxWork
+}
+
+// enter computes the entry of a step that is not remembered; 0 when the cache is full or the
+// search has built too much.
+func (m *Machine) enter(re *Regexp, c *cache, from []uint32, class, ctx int) uint32 {
+	if !m.spend(re) {
+		return 0
+	}
 	flags := re.step(m.work, from, class, ctx)
 	row := c.intern(m.work)
 	if row == 0 {
@@ -244,7 +263,9 @@ func (m *Machine) uncached(re *Regexp, c *cache, text []byte, end int) (start in
 	behind, pos := atEnd, end
 	for {
 		class, w := re.before(text, pos)
-		m.built++
+		if !m.spend(re) {
+			return -1, ErrBudget
+		}
 		flags := re.step(m.work, from, behind, re.context(text, pos, class))
 		row := len(m.loose)
 		m.loose = append(m.loose, m.work...)

@@ -88,6 +88,24 @@ func TestTooVariedForTheCache(t *testing.T) {
 	}
 }
 
+func TestRepeatsOfThousandsAreGivenUp(t *testing.T) {
+	re := compile(t, `^[ab]*?(a[ab]{9000})[ab]*$`, Options{})
+	line := make([]byte, 64<<10)
+	x := uint32(5)
+	for i := range line {
+		x = x*1664525 + 1013904223
+		line[i] = "ab"[x>>31]
+	}
+	m := NewMachine()
+	_, err := m.Search(re, line, nil)
+	if !errors.Is(err, ErrBudget) || m.spent > maxWork+len(re.prog.insts) {
+		t.Errorf("got %v after %d instructions", err, m.spent)
+	}
+	if ok, err := m.Search(compile(t, "b", Options{}), line, nil); !ok || err != nil {
+		t.Errorf("the machine is of no use afterwards: %t, %v", ok, err)
+	}
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	m := NewMachine()
 	line := []byte(strings.Repeat("abcdefgh 192.0.2.1 [x] ", 8))

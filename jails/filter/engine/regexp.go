@@ -83,7 +83,7 @@ func Compile(pattern string, o Options) (re *Regexp, err error) {
 		return nil, &Error{pattern, 0, "the pattern tells more than 255 kinds of characters apart"}
 	}
 	if re.ctx, ok = newContext(re.prog, re.alpha); !ok {
-		return nil, &Error{pattern, 0, "the pattern has too many different lookbehinds"}
+		return nil, &Error{pattern, 0, "the pattern has too many different look-behinds, or too long ones"}
 	}
 	re.analyze()
 	re.literals = literals(tree)
@@ -106,6 +106,7 @@ func (re *Regexp) Names() []string { return re.names }
 // which ignores case. The slice must not be changed.
 func (re *Regexp) Literals() []string { return re.literals }
 
-// Budgeted says whether searches may end in ErrBudget on hostile lines: the pattern has
-// backreferences. Searches of all other patterns take time linear in the line.
+// Budgeted says whether searches may end in ErrBudget on ordinary hostile lines: the pattern has
+// backreferences. All other patterns take time linear in the line, and ErrBudget only where
+// repeats of thousands meet a line made for them.
 func (re *Regexp) Budgeted() bool { return re.prog.backs }

@@ -38,6 +38,7 @@ func TestFaultsPointIntoThePattern(t *testing.T) {
 		{"an unknown flag", "(?y)a", 0, "unknown extension"},
 		{"a lookbehind of any width", "(?<=a*)b", 0, "fixed width"},
 		{"lookbehinds of two widths", "(?<=a|bc)b", 0, "fixed width"},
+		{"lookbehinds too long", "(?<=a{200})(?<=b{200})(?<=c{200})d", 0, "too long ones"},
 		{"a group in a lookbehind", "(?<=(a))b", 4, "not supported inside a look-behind"},
 		{"a possessive group", "(?:ab)++c", 6, "only on one character or class"},
 		{"an atomic alternation", "(?>a|bc)", 0, "atomic group"},
