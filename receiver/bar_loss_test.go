@@ -106,6 +106,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 				r.rec.quiet.Store(true)
 				ctx, cancel := context.WithCancel(context.Background())
 				var wg sync.WaitGroup
+				var opened []net.Conn
 				for i := range conns {
 					var c net.Conn
 					if transport == "tls" && i < conns/5 {
@@ -117,6 +118,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 					} else {
 						c = r.dial() // silent on a tls listener
 					}
+					opened = append(opened, c)
 					if transport == "tls" && i >= conns/5 {
 						continue
 					}
@@ -138,6 +140,9 @@ func TestShutdownUnderLoad(t *testing.T) {
 				slowest = max(slowest, time.Since(began))
 				cancel()
 				wg.Wait()
+				for _, c := range opened {
+					_ = c.Close()
+				}
 				if err != nil {
 					t.Fatal(err)
 				}
