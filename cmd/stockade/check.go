@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,9 +23,12 @@ func (a *app) check() *cobra.Command {
 	c.Flags().BoolVar(&strict, "strict", false, "warnings are a negative answer too")
 	return a.reading(c, func(context.Context, []string) error {
 		problems := daemon.Check(daemon.CheckOptions{Config: a.config})
-		samples := checkCatalogue()
-		answer := control.Check{Problems: wireProblems(append(problems, samples...))}
 		errs := count(problems, config.SeverityError)
+		var samples []config.Problem
+		if errs == 0 {
+			samples = a.checkSamples()
+		}
+		answer := control.Check{Problems: wireProblems(append(problems, samples...))}
 		warnings := count(problems, config.SeverityWarning)
 		answer.OK = errs == 0 && len(samples) == 0 && (!strict || warnings == 0)
 		if err := a.printCheck(answer, errs+len(samples), warnings); err != nil {
@@ -54,20 +59,24 @@ func (a *app) printCheck(c control.Check, errs, warnings int) error {
 	return a.printf("%s, %s\n", plural(errs, "error"), plural(warnings, "warning"))
 }
 
-// checkCatalogue runs the sample lines of the native filters.
-func checkCatalogue() []config.Problem {
-	var list []config.Problem
-	fault := func(name, message string) {
-		list = append(list, config.Problem{File: "catalogue/" + name + ".yaml", Severity: config.SeverityError, Message: message})
+// checkSamples runs the sample lines of the native filters that the jails name.
+func (a *app) checkSamples() []config.Problem {
+	l, err := config.Load(config.ProcessOptions(a.config))
+	if err != nil {
+		return nil // the files changed since they were checked: there is nothing to add
 	}
-	for _, name := range catalogue.Names() {
+	names := map[string]bool{}
+	for _, j := range l.Config.Jails {
+		names[j.Filter.Name] = true
+	}
+	var list []config.Problem
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		e, err := catalogue.Find(name)
 		if err != nil {
-			fault(name, err.Error())
-			continue
+			continue // an inline filter, or one of fail2ban's
 		}
 		for _, message := range e.Test() {
-			fault(name, message)
+			list = append(list, config.Problem{File: "catalogue/" + name + ".yaml", Severity: config.SeverityError, Message: message})
 		}
 	}
 	return list
