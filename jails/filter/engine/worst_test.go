@@ -93,7 +93,7 @@ func measureWorst(t *testing.T, patterns []string) {
 	half, full := hostile(size/2), hostile(size)
 	type result struct {
 		first, again  time.Duration
-		built         int
+		built, spent  int
 		pattern, line string
 	}
 	var all []result
@@ -111,8 +111,9 @@ func measureWorst(t *testing.T, patterns []string) {
 				return time.Since(start)
 			}
 			search(half[name])
-			built := m.built
+			built, spent := m.built, m.spent
 			first := search(line)
+			spent = max(spent, m.spent)
 			if more := m.built - built; more > built+500 {
 				t.Errorf("%s on %s: %d states for half the line, %d more for all", p, name, built, more)
 			}
@@ -128,7 +129,7 @@ func measureWorst(t *testing.T, patterns []string) {
 				t.Logf("%v and %d steps on %s: %.60s", again, m.back.steps, name, p)
 				continue
 			}
-			all = append(all, result{first, again, m.built, p, name})
+			all = append(all, result{first, again, m.built, spent, p, name})
 		}
 	}
 	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(b.again, a.again) })
@@ -143,6 +144,11 @@ func measureWorst(t *testing.T, patterns []string) {
 	}
 	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(b.built, a.built) })
 	t.Logf("most states: %d on %s: %.100s", all[0].built, all[0].line, all[0].pattern)
+	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(b.spent, a.spent) })
+	t.Logf("most instructions: %d on %s: %.100s", all[0].spent, all[0].line, all[0].pattern)
+	if all[0].spent > maxWork/4 {
+		t.Errorf("%d instructions are too near to the limit %d", all[0].spent, maxWork)
+	}
 }
 
 // plainWork times one reading of text.
