@@ -16,25 +16,14 @@ type conditions struct {
 	on map[string]control.Degraded
 }
 
-// set turns a condition on. Its time stays that of the first call.
+// set turns a condition on.
 func (c *conditions) set(name, cause string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.on == nil {
 		c.on = make(map[string]control.Degraded)
 	}
-	since := time.Now()
-	if old, ok := c.on[name]; ok {
-		since = old.Since
-	}
-	c.on[name] = control.Degraded{Name: name, Cause: cause, Since: since}
-}
-
-// clear turns a condition off.
-func (c *conditions) clear(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.on, name)
+	c.on[name] = control.Degraded{Name: name, Cause: cause, Since: time.Now()}
 }
 
 // all returns the conditions that are on, by name.
