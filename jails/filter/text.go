@@ -100,7 +100,7 @@ func (p *textParser) field() error {
 		end++
 	}
 	name := p.in[p.pos:end]
-	if name == "" || end >= len(p.in) || !strings.ContainsRune("}*+#^~=\"", rune(p.in[end])) {
+	if name == "" || end >= len(p.in) || !strings.ContainsRune("}*+#^~!=\"", rune(p.in[end])) {
 		return p.alternatives(start, "(?:", ")")
 	}
 	open := "(?P<" + name + ">"
@@ -115,11 +115,14 @@ func (p *textParser) field() error {
 		}
 		return p.alternatives(start, open, ")")
 	}
-	if kind == '^' || kind == '~' {
+	if kind == '^' || kind == '~' || kind == '!' {
 		if p.last == address {
 			return p.fail(start, "{addr} needs literal text between it and another field")
 		}
 		p.last = openField
+		if kind == '!' {
+			return p.withoutText(start, open)
+		}
 		return p.without(start, open, kind)
 	}
 	if name == "addr" && p.last != fixed || name != "addr" && p.last == address {
@@ -171,6 +174,21 @@ func (p *textParser) without(start int, open string, kind byte) error {
 	} else {
 		p.out.WriteString("*)")
 	}
+	p.pos += end + 1
+	return nil
+}
+
+// withoutText reads the rest of {name!text}.
+func (p *textParser) withoutText(start int, open string) error {
+	end := strings.IndexByte(p.in[p.pos:], '}')
+	if end <= 0 {
+		return p.fail(start, "{name!text} needs text and a }")
+	}
+	p.out.WriteString(open + "(?:(?!")
+	for i := range end {
+		p.out.WriteString(quoteMeta(p.in[p.pos+i : p.pos+i+1]))
+	}
+	p.out.WriteString(").)*)")
 	p.pos += end + 1
 	return nil
 }

@@ -11,6 +11,7 @@ func TestTranslate(t *testing.T) {
 		{in: "{user*} ({_#}) {{x}}", want: `^(?P<user>.*) \((?:[0-9]+)\) \{x\}$`},
 		{in: "{a|b {n}}{? port {port}}", want: `^(?:a|b (?P<n>[0-9]+))(?: port (?P<port>[0-9]+))?$`},
 		{in: "{m=x|y}.{q^]'}{w}", want: `^(?P<m>x|y)\.(?P<q>[^\]'\n]*)(?P<w>\S+)$`},
+		{in: "{x! c: }", want: `^(?P<x>(?:(?! c\: ).)*)$`},
 		{in: "bad }", fault: "} without {"},
 		{in: "bad {addr", fault: "not closed"},
 		{in: "bad {a|b", fault: "not closed"},
