@@ -20,6 +20,9 @@ func (s *Store) addBanLocked(c *cell, it *item, b *Ban, until int64) {
 	it.jail.bannedNow.Add(1)
 	s.lengths.ban(&c.key, 1)
 	it.ban, it.until = b, until
+	if it.past != nil && it.past.ev != nil {
+		it.past = &past{count: it.past.count, last: it.past.last} // the ban has the evidence
+	}
 	s.changes.add(Change{b.Prefix, b.Scope})
 }
 
@@ -39,6 +42,9 @@ func (s *Store) endBanLocked(sh *shard, c *cell, jr *jailRow) *Ban {
 	it = itemOf(s.writeLocked(sh, c), jr)
 	b := it.ban
 	it.ban, it.until = nil, 0
+	if it.past != nil && s.evidence.Load() < s.opt.MaxEvidence {
+		it.past = it.past.remember(b)
+	}
 	jr.bannedNow.Add(-1)
 	s.lengths.ban(&c.key, -1)
 	s.changes.add(Change{b.Prefix, b.Scope})
@@ -100,7 +106,8 @@ func (s *Store) Unban(prefix netip.Prefix, jail string) []*Ban {
 }
 
 // UnbanWhere ends each active ban that match picks, and returns them in no order. match may see a version of a
-// ban that is about to be replaced; what is ended was picked in its newest version.
+// ban that is about to be replaced; what is ended was picked in its newest version. It must not
+// call the Store.
 func (s *Store) UnbanWhere(match func(*Ban) bool) []*Ban {
 	var out []*Ban
 	for _, b := range s.view().bans("") {

@@ -37,6 +37,40 @@ func TestSeveralThresholds(t *testing.T) {
 	}
 }
 
+// What an ended ban rested on is kept for 7 days, also over a restart.
+func TestEvidenceOfEndedBans(t *testing.T) {
+	clock := newFakeClock()
+	dir := t.TempDir()
+	s := testStore(t, Options{Dir: dir, Now: clock.now})
+	j := testJail(t, nil)
+	for range 3 {
+		s.Fail(j, failure("192.0.2.7/32", clock.t))
+	}
+	addr := prefix("192.0.2.7/32").Addr()
+	if o := s.Offenders(addr); len(o) != 1 || o[0].Evidence != nil {
+		t.Errorf("while banned the ban has the evidence: %+v", o)
+	}
+	clock.advance(time.Hour)
+	if o := s.Offenders(addr); len(o) != 1 || len(o[0].Evidence) != 3 || o[0].Evidence[0].Raw == "" {
+		t.Errorf("after the ban: %+v", o[0])
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = testStore(t, Options{Dir: dir, Now: clock.now})
+	if o := s.Offenders(addr); len(o) != 1 || len(o[0].Evidence) != 3 {
+		t.Errorf("after a restart: %+v", o)
+	}
+	clock.advance(7 * 24 * time.Hour)
+	if o := s.Offenders(addr); len(o) != 1 || o[0].Evidence != nil || s.Stats().Evidence != 0 {
+		t.Errorf("after 7 days: %+v, %d bytes", o, s.Stats().Evidence)
+	}
+	clock.advance(23 * 24 * time.Hour)
+	if o := s.Offenders(addr); len(o) != 0 {
+		t.Errorf("after 30 days: %+v", o)
+	}
+}
+
 func TestAttemptsCount(t *testing.T) {
 	clock := newFakeClock()
 	s := testStore(t, Options{Now: clock.now})
@@ -250,7 +284,7 @@ func TestConcurrentFailuresAreExact(t *testing.T) {
 	go func() { done <- s.Run(ctx) }()
 	<-s.Ready()
 	j := testJail(t, func(c *jails.Config) { hour := time.Hour; c.FindTime, c.BanTime = &hour, &hour })
-	addresses := uint32(size(500, 3000, 20000))
+	addresses := uint32(size(300, 3000, 20000))
 	var wg sync.WaitGroup
 	for g := range uint32(4) {
 		wg.Go(func() {

@@ -1,9 +1,13 @@
 package state
 
-import "github.com/hashicorp/go-memdb"
+import (
+	"time"
+
+	"github.com/hashicorp/go-memdb"
+)
 
 // batchRows is how many rows go into one transaction of memdb.
-const batchRows = 1024
+const batchRows = 256
 
 // flush commits everything that waits, ends what has run out and evicts what is too much. After
 // it, memdb has every change that was made before it was called.
@@ -58,6 +62,7 @@ func (s *Store) commitBatch(cells []*cell) {
 		c.committed = s.store(txn, r, old)
 	}
 	txn.Commit()
+	s.commits.Add(1)
 	for _, c := range cells {
 		sh := s.shard(&c.key)
 		sh.mu.Lock()
@@ -150,20 +155,26 @@ func (s *Store) expire(t *timer, mono int64) bool {
 		if it.past == nil {
 			return false
 		}
-		if end := it.past.last + s.keep.retention; end > mono || it.ban != nil {
+		if end := it.past.last + s.keep.pastLife(it.past); end > mono || it.ban != nil {
 			// An offender is not forgotten while it is banned.
-			s.keep.heap.set(t, max(end, mono+s.keep.retention/64+1))
+			s.keep.heap.set(t, max(end, mono+int64(time.Minute)))
 			return false
 		}
-		itemOf(s.writeLocked(sh, c), t.jail).past = nil
+		next := *it.past
+		next.ev = nil
+		it = itemOf(s.writeLocked(sh, c), t.jail)
+		if it.past = &next; next.last+s.keep.retention <= mono {
+			it.past = nil
+		}
 	}
 	return true
 }
 
 // evictLocked takes away what is too much. It reports whether anything changed.
 func (s *Store) evictLocked() bool {
+	const maxEvict = 4096 // before what was evicted is committed
 	changed := false
-	for range batchRows {
+	for range maxEvict {
 		t := s.keep.victim()
 		if t == nil {
 			break

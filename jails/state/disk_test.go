@@ -111,7 +111,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 	}
 	s = openFS(t, fsys, clock)
 	w := newWorkload(s, clock, 3)
-	steps := size(150, 300, 4000)
+	steps := size(60, 300, 4000)
 	for i := range steps {
 		w.step()
 		if i%3 == 0 {
@@ -139,7 +139,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 			}
 		}
 	}
-	if states < 500 {
+	if states < 500 && !testing.Short() {
 		t.Errorf("only %d states", states)
 	}
 	t.Logf("%d states of the disk at %d steps", states, len(moments))
@@ -192,7 +192,7 @@ func TestDamagedSnapshotFallsBack(t *testing.T) {
 			t.Fatalf("%s: folder has %q", what, left)
 		}
 	}
-	flips, cuts := size(50, 150, 10000), size(50, 150, length)
+	flips, cuts := size(30, 150, 10000), size(30, 150, length)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range flips {
 		bit := rnd.IntN(length * 8)

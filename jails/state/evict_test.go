@@ -20,8 +20,8 @@ func heap() int64 {
 // T8: an offender at 4 of 5 is banned on its fifth failure, however many others pass by meanwhile,
 // and the memory stays within the bound.
 func TestOffenderOutlivesAFlood(t *testing.T) {
-	flood := uint32(size(20000, 80000, 10000000))
-	rows := size(1000, 5000, 1000000)
+	flood := uint32(size(10000, 80000, 10000000))
+	rows := size(500, 5000, 1000000)
 	clock := newFakeClock()
 	s := testStore(t, Options{Now: clock.now, MaxWindows: rows})
 	j := testJail(t, func(c *jails.Config) {
@@ -200,7 +200,7 @@ func TestEvidenceIsBounded(t *testing.T) {
 	}
 	clock.advance(time.Minute)
 	s.flush()
-	if n := s.Stats().Evidence; n != 0 {
+	if n := s.Stats().Evidence; n != 0 { // nothing was banned
 		t.Errorf("%d bytes of evidence of nothing", n)
 	}
 	f := failure("192.0.2.1/32", clock.t)

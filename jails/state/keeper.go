@@ -13,6 +13,10 @@ type keeper struct {
 	retention int64
 }
 
+// evidenceRetention is how long after its start the evidence of an ended ban is kept, in
+// nanoseconds.
+const evidenceRetention = int64(7 * 24 * time.Hour)
+
 // order is the order in which the windows, or the offenders, are evicted.
 type order struct {
 	count, max int
@@ -54,8 +58,7 @@ func (k *keeper) track(r *row) int64 {
 	key := r.pkey()
 	for i := range r.items {
 		it := &r.items[i]
-		bytes += k.trackWindow(it, &key) + k.trackBan(it, &key)
-		k.trackPast(it, &key)
+		bytes += k.trackWindow(it, &key) + k.trackBan(it, &key) + k.trackPast(it, &key)
 		if !it.empty() {
 			kept = append(kept, *it)
 		}
@@ -127,11 +130,10 @@ func (k *keeper) trackBan(it *item, key *pkey) int64 {
 	return t.weigh(it.ban.Evidence)
 }
 
-func (k *keeper) trackPast(it *item, key *pkey) {
+func (k *keeper) trackPast(it *item, key *pkey) int64 {
 	t := it.timers[pastTimer]
 	if it.past == nil {
-		k.drop(it, pastTimer)
-		return
+		return k.drop(it, pastTimer)
 	}
 	if t == nil {
 		t = &timer{key: *key, kind: pastTimer, jail: it.jail, pos: -1}
@@ -145,7 +147,16 @@ func (k *keeper) trackPast(it *item, key *pkey) {
 		t.class = seenMore
 	}
 	k.enlist(t)
-	k.heap.set(t, it.past.last+k.retention)
+	k.heap.set(t, it.past.last+k.pastLife(it.past))
+	return t.weigh(it.past.ev)
+}
+
+// pastLife is how long after the start of its ban something of p runs out.
+func (k *keeper) pastLife(p *past) int64 {
+	if len(p.ev) > 0 {
+		return min(k.retention, evidenceRetention)
+	}
+	return k.retention
 }
 
 // drop forgets the timer of that kind. It returns the change in bytes of evidence.

@@ -78,7 +78,7 @@ func beVictim(dir string) error {
 // D1: kill -9 at random moments loses no ban that was acknowledged, and brings none back that was
 // lifted.
 func TestKill9(t *testing.T) {
-	rounds := size(5, 50, 1000)
+	rounds := size(3, 50, 1000)
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	want := map[uint32]string{}

@@ -1,11 +1,19 @@
 package state
 
 import (
+	"bytes"
+	"flag"
+	"net/netip"
+	"os"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"stockade/jails"
 )
+
+var update = flag.Bool("update", false, "write testdata anew")
 
 func TestRestart(t *testing.T) {
 	clock := newFakeClock()
@@ -60,6 +68,65 @@ func TestRestart(t *testing.T) {
 	if got := s.Windows(failure("2001:db8:1:2::/64", clock.t).Addr); len(got) != 0 {
 		t.Errorf("window 11 s after its failure: %+v", got[0])
 	}
+}
+
+// A folder written by an earlier version is read: testdata/v1 is a snapshot of schema 1. A change of
+// the form needs a new schema number and keeps this test.
+func TestReadsSchema1(t *testing.T) {
+	clock := newFakeClock()
+	const golden = "testdata/v1.snapshot"
+	if *update {
+		s := testStore(t, Options{Now: clock.now})
+		fillGolden(s, testJail(t, nil), clock)
+		v := s.view()
+		var b bytes.Buffer
+		if err := s.writeSnapshot(&b, s.db.Txn(false), v); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkSnapshot(bytes.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
+	want, got := testStore(t, Options{Now: clock.now}), testStore(t, Options{Now: clock.now})
+	fillGolden(want, testJail(t, nil), clock)
+	if err := got.readSnapshot(bytes.NewReader(data), got.moment(), &Recovery{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range want.Bans("") {
+		found := false
+		for _, o := range got.BansOf(b.Prefix.Addr()) {
+			found = found || cmp.Equal(o, b, cmp.Comparer(time.Time.Equal), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
+		}
+		if !found {
+			t.Errorf("%+v is not in %+v", *b, *got.BansOf(b.Prefix.Addr())[0])
+		}
+	}
+	if a, b := want.Counts("sshd"), got.Counts("sshd"); a != b {
+		t.Errorf("counts %+v, want %+v", b, a)
+	}
+	addr := prefix("2001:db8:1:2::/64").Addr()
+	if w := got.Windows(addr); len(w) != 1 || w[0].Count != 2 || w[0].Failures[0].Raw != "Failed password" {
+		t.Errorf("windows %+v", w)
+	}
+}
+
+// fillGolden makes what testdata/v1.snapshot holds.
+func fillGolden(s *Store, j *jails.Jail, clock *fakeClock) {
+	for range 3 {
+		s.Fail(j, failure("192.0.2.7/32", clock.t))
+	}
+	for range 2 {
+		s.Fail(j, failure("2001:db8:1:2::/64", clock.t))
+	}
+	s.Ban(Ban{Jail: "manual", Prefix: prefix("198.51.100.0/24"), Scope: "22,80/tcp", Reason: "r", Source: "operator",
+		Trust: "kernel", Verdict: "reject"})
 }
 
 func TestKilledStoreKeepsWhatWasDurable(t *testing.T) {

@@ -138,7 +138,7 @@ func (s *Store) Offenders(addr netip.Addr) []*Offender {
 		for i := range r.items {
 			if it := &r.items[i]; it.past != nil {
 				out = append(out, &Offender{Jail: it.jail.name, Prefix: k.prefix(), Count: it.past.count,
-					Last: wall(v.now, v.mono, it.past.last)})
+					Last: wall(v.now, v.mono, it.past.last), Evidence: slices.Clone(it.past.ev)})
 			}
 		}
 	})

@@ -9,7 +9,7 @@ import (
 
 // Restoring many bans is quick and ends with every one of them.
 func TestRestoreOfManyBans(t *testing.T) {
-	bans := size(5000, 20000, 1000000)
+	bans := size(2000, 20000, 1000000)
 	dir := t.TempDir()
 	s := testStore(t, Options{Dir: dir})
 	end := time.Now().Add(24 * time.Hour)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-memdb"
@@ -80,7 +81,18 @@ const forever = math.MaxInt64
 // past is the memory of earlier bans.
 type past struct {
 	count int
-	last  int64 // start of the latest ban on the store's clock
+	last  int64      // start of the latest ban on the store's clock
+	ev    []Evidence // of the latest ban, once that has ended
+}
+
+// pastEvidence is how many failures of an ended ban keep their evidence.
+const pastEvidence = 3
+
+// remember is p with the last evidence of a ban that ended.
+func (p *past) remember(b *Ban) *past {
+	next := *p
+	next.ev = slices.Clone(b.Evidence[max(len(b.Evidence)-pastEvidence, 0):])
+	return &next
 }
 
 func (r *row) find(j *jailRow) *item {

@@ -89,6 +89,9 @@ func (s *Store) saveLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-regular.C:
+			if s.Trouble() == nil && !s.unsaved() {
+				continue
+			}
 		case <-faults.C:
 			if s.Trouble() == nil && s.journal.Size() < maxJournal {
 				continue
@@ -127,9 +130,11 @@ func (s *Store) String() string {
 	return "state in " + s.opt.Dir
 }
 
-// Close saves a last snapshot. The store can still be used after it; what happens then is saved by
-// another Close.
+// Close saves a last snapshot, if anything happened since the last one. The store can still be used
+// after it; what happens then is saved by another Close.
 func (s *Store) Close() error {
-	s.flush()
+	if s.Trouble() == nil && !s.unsaved() {
+		return nil
+	}
 	return s.Save()
 }

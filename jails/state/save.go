@@ -15,6 +15,7 @@ type saving struct {
 	mu       sync.Mutex // held while a snapshot is written
 	newest   uint64     // generation of the newest snapshot, 0 for none
 	previous uint64
+	version  int64 // of the store, as the newest snapshot has it
 }
 
 // Save writes a snapshot and lets go of what only older ones need. Without Options.Dir it does
@@ -39,15 +40,32 @@ func (s *Store) saveLocked() error {
 	if err != nil {
 		return err
 	}
-	v := s.view()
+	v, version := s.view(), s.version()
 	txn := s.db.Txn(false)
 	err = wal.WriteFile(s.fs, snapshotName(gen), func(w io.Writer) error { return s.writeSnapshot(w, txn, v) })
 	if err != nil {
 		return err
 	}
 	s.journal.Covered(last)
-	s.saved.previous, s.saved.newest = s.saved.newest, gen
+	s.saved.previous, s.saved.newest, s.saved.version = s.saved.newest, gen, version
 	return s.tidy()
+}
+
+// version changes whenever there is something new to save.
+func (s *Store) version() int64 {
+	n := 1 + s.commits.Load()
+	for _, j := range *s.jails.Load() {
+		n += j.failed.Load()
+	}
+	return n
+}
+
+// unsaved reports whether a snapshot would differ from the newest one.
+func (s *Store) unsaved() bool {
+	s.flush()
+	s.saved.mu.Lock()
+	defer s.saved.mu.Unlock()
+	return s.saved.version != s.version()
 }
 
 // tidy removes what neither of the two newest snapshots needs.

@@ -81,6 +81,8 @@ type savedPast struct {
 	_     struct{} `cbor:",toarray"`
 	Count int
 	Last  int64
+
+	Evidence []savedEvidence
 }
 
 // The kinds of journal records.
@@ -192,7 +194,8 @@ func (v view) saveItem(it *item, jail int) savedItem {
 		out.Ban = v.saveBan(it.ban, it.until)
 	}
 	if it.past != nil {
-		out.Past = &savedPast{Count: it.past.count, Last: wall(v.now, v.mono, it.past.last).UnixNano()}
+		out.Past = &savedPast{Count: it.past.count, Last: wall(v.now, v.mono, it.past.last).UnixNano(),
+			Evidence: saveEvidence(it.past.ev)}
 	}
 	return out
 }

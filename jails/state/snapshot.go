@@ -289,7 +289,7 @@ func (l *loader) item(it *item, si *savedItem, k *pkey) {
 	}
 	if si.Past != nil {
 		if at := v.at(si.Past.Last); at+l.s.keep.retention > v.mono || it.ban != nil {
-			it.past = &past{count: si.Past.Count, last: at}
+			it.past = &past{count: si.Past.Count, last: at, ev: loadEvidence(si.Past.Evidence)}
 		}
 	}
 }

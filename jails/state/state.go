@@ -74,6 +74,8 @@ type Offender struct {
 	Prefix netip.Prefix
 	Count  int       // bans so far
 	Last   time.Time // start of the latest one
+
+	Evidence []Evidence // of the latest one when it has ended, for 7 days
 }
 
 // JailCounts are the numbers of `status`.

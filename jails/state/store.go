@@ -46,6 +46,7 @@ type Store struct {
 
 	evidence atomic.Int64 // bytes of raw lines held by committed windows and bans
 	lost     atomic.Int64
+	commits  atomic.Int64 // transactions so far
 	evicted  atomic.Int64
 
 	commitMu sync.Mutex
