@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -271,4 +272,24 @@ func (d *daemon) decode(v any, args ...string) {
 	if err := json.Unmarshal([]byte(out), v); err != nil {
 		d.t.Fatalf("stockade %s: %v in %s", strings.Join(args, " "), err, out)
 	}
+}
+
+// freePort returns a port of 127.0.0.1 that nothing listens on, for TCP and UDP.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := ln.Addr().(*net.TCPAddr).Port
+		conn, err := net.ListenPacket("udp", ln.Addr().String())
+		ln.Close()
+		if err == nil {
+			conn.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free for both TCP and UDP")
+	return 0
 }

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+const walkthroughConfig = `
+listeners:
+  - {name: local, transport: unixgram, path: "%%DIR%%/syslog.sock"}
+sources:
+  - {name: this-host, listener: local, jails: ["*"]}
+jails:
+  - name: every-request
+    filter:
+      failregex: ['^<HOST> - .+(GET|POST).*$']
+      ignoreregex: ['\.(?i:jpg|png|css|js|ico)']
+    maxretry: 3
+    findtime: 1s
+    bantime: 1h
+  - name: wrong-login
+    filter:
+      failregex: ['^<HOST> - .+(GET|POST).+ 401 .*$']
+    maxretry: 2
+    findtime: 10s
+    bantime: 1h
+firewall: {backend: %s}
+`
+
+// TestWalkthrough is the well-known first example of this kind of program: lines of a web server,
+// two jails, and the answers that an operator of fail2ban knows.
+func TestWalkthrough(t *testing.T) {
+	requirePrograms(t, "logger")
+	ns, backend := "", "observe"
+	if os.Geteuid() == 0 {
+		ns, backend = newHost(t), "nftables"
+	}
+	d := newDaemon(t, ns, fmt.Sprintf(walkthroughConfig, backend)).start()
+	const flood, viewer, slow, guesser = "198.18.1.1", "198.18.1.2", "198.18.1.3", "198.18.1.4"
+
+	if out := d.must("status"); out != "Status\n|- Number of jail:\t2\n`- Jail list:\tevery-request, wrong-login\n" {
+		t.Errorf("status prints %q", out)
+	}
+	tree := func(jail string, failed, total, banned, totalBanned int, list string) {
+		t.Helper()
+		want := fmt.Sprintf("Status for the jail: %s\n"+
+			"|- Filter\n"+
+			"|  |- Currently failed:\t%d\n"+
+			"|  |- Total failed:\t%d\n"+
+			"|  `- Source list:\tthis-host\n"+
+			"`- Actions\n"+
+			"   |- Currently banned:\t%d\n"+
+			"   |- Total banned:\t%d\n"+
+			"   `- Banned IP list:\t%s\n", jail, failed, total, banned, totalBanned, list)
+		got := ""
+		for deadline := time.Now().Add(5 * time.Second); got != want && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+			got = d.must("status", jail)
+		}
+		if got != want {
+			t.Fatalf("status %s prints\n%s\nwant\n%s", jail, got, want)
+		}
+	}
+	tree("every-request", 0, 0, 0, 0, "")
+
+	// Pictures and styles are no requests to count, however many there are.
+	d.logger(access(viewer, "GET /logo.PNG", 200), access(viewer, "GET /a.css", 200), access(viewer, "GET /b.js", 200), access(viewer, "GET /favicon.ico", 404))
+	// Two pages, and the third when the second has passed: never three within it.
+	d.logger(access(slow, "GET /one", 200), access(slow, "GET /two", 200))
+	tree("every-request", 1, 2, 0, 0, "")
+	tree("every-request", 0, 2, 0, 0, "")
+	d.logger(access(slow, "GET /three", 200))
+	tree("every-request", 1, 3, 0, 0, "")
+
+	// Three pages at once.
+	d.logger(access(flood, "GET /", 200), access(flood, "POST /login", 302), access(flood, "GET /home", 200))
+	tree("every-request", 0, 6, 1, 1, flood)
+	tree("wrong-login", 0, 0, 0, 0, "")
+
+	// A wrong password is a request too, and the second within ten seconds is one too many.
+	d.logger(access(guesser, "POST /login", 401))
+	tree("wrong-login", 1, 1, 0, 0, "")
+	d.logger(access(guesser, "POST /login", 401))
+	tree("wrong-login", 0, 2, 1, 1, guesser)
+	if ns != "" {
+		for addr, want := range map[string]bool{flood: true, guesser: true, viewer: false, slow: false} {
+			if holds(t, ns, "ban4", addr) != want {
+				t.Errorf("%s in the kernel's set: want %t", addr, want)
+			}
+		}
+	}
+
+	bans := d.bans()
+	if len(bans) != 2 {
+		t.Fatalf("bans = %+v, want two", bans)
+	}
+	for _, b := range bans {
+		if left := time.Until(*b.End); left < 59*time.Minute || left > time.Hour {
+			t.Errorf("the ban of %s ends in %s, want an hour", b.Address, left)
+		}
+	}
+	if list := d.must("bans", "--jail", "every-request"); !strings.Contains(list, flood) || strings.Contains(list, guesser) {
+		t.Errorf("bans --jail every-request prints\n%s", list)
+	}
+
+	d.must("unban", flood)
+	tree("every-request", 0, 8, 0, 1, "") // the total stays
+	if out, code := d.run("unban", flood); code != 1 {
+		t.Errorf("a second unban exits with %d, want 1: %s", code, out)
+	}
+	if ns != "" && holds(t, ns, "ban4", flood) {
+		t.Error("the kernel still holds the address after unban")
+	}
+	d.must("ban", viewer, "--jail", "every-request")
+	tree("every-request", 0, 8, 1, 2, viewer)
+	d.must("unban", "--all")
+	tree("every-request", 0, 8, 0, 2, "")
+	tree("wrong-login", 0, 2, 0, 1, "")
+}
+
+// access is a line of a web server's log, in the combined format.
+func access(from, request string, code int) string {
+	return fmt.Sprintf(`%s - - [%s] "%s HTTP/1.1" %d 612 "-" "Mozilla/5.0 (X11; Linux x86_64)"`,
+		from, time.Now().Format("02/Jan/2006:15:04:05 -0700"), request, code)
+}
+
+// logger sends lines with the program of that name, as a web server's would come.
+func (d *daemon) logger(lines ...string) {
+	d.t.Helper()
+	cmd := exec.Command("logger", "--socket", d.dir+"/syslog.sock", "--tag", "nginx", "--priority", "local7.info")
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		d.t.Fatalf("logger: %v\n%s", err, out)
+	}
+}
