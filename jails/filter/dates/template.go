@@ -1,0 +1,155 @@
+package dates
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"stockade/jails/filter/engine"
+)
+
+// kind says how a template's text is read.
+type kind uint8
+
+const (
+	calendar kind = iota
+	epoch
+	tai64n
+)
+
+// template is one compiled pattern. It is immutable.
+type template struct {
+	name     string
+	kind     kind
+	anchored bool
+	forms    []form
+	window   int        // above 0: a match lies in that many bytes at the line's beginning
+	lead     *[256]bool // with a window: bytes that a date may begin with; nil: any
+}
+
+// form is one regular expression of a template. Patterns that want one separator in several
+// places become one form for each separator, because a backreference would cost linear time.
+type form struct {
+	re     *engine.Regexp
+	bit    int // in the scanner's answer
+	fields [numFields]int
+}
+
+const maxForms = 24
+
+// build makes a template of a finished regular expression.
+func build(p *piece) (*template, error) {
+	t := &template{name: p.name, kind: p.kind, anchored: p.anchored}
+	if p.anchored && p.bounded {
+		t.window = p.window
+		t.lead = p.lead
+	}
+	for _, text := range unfold(p.regex, maxForms) {
+		re, err := engine.Compile(text, engine.Options{NoNewline: true, FoldCase: p.fold})
+		if err != nil {
+			return nil, fault(p, err)
+		}
+		f := form{re: re}
+		for i, name := range re.Names() {
+			if k := slices.Index(fieldNames[:], name); k >= 0 && name != "" {
+				f.fields[k] = i
+			}
+		}
+		if re.Groups() == 0 {
+			return nil, &Error{p.source, -1, "it has no group that could be cut"}
+		}
+		t.forms = append(t.forms, f)
+	}
+	return t, nil
+}
+
+// fault names the engine's reason. Its offset belongs to the finished expression and is dropped.
+func fault(p *piece, err error) error {
+	var bad *engine.Error
+	if errors.As(err, &bad) {
+		return &Error{p.source, -1, bad.Msg}
+	}
+	return &Error{p.source, -1, err.Error()}
+}
+
+// unfold replaces a named group over a few literal characters and the backreferences to it by
+// each of the characters in turn: at most limit expressions, else the text as it is.
+func unfold(text string, limit int) []string {
+	out := []string{text}
+	for {
+		name, chars, group := separator(out[0])
+		if name == "" || len(out)*len(chars) > limit {
+			return out
+		}
+		var next []string
+		for _, t := range out {
+			for _, c := range chars {
+				lit := `\` + string(c)
+				r := strings.Replace(t, group, "("+lit+")", 1)
+				next = append(next, strings.ReplaceAll(r, "(?P="+name+")", lit))
+			}
+		}
+		out = next
+	}
+}
+
+// separator finds a group of the form (?P<name>[-/.]) that is referred to later.
+func separator(text string) (name, chars, group string) {
+	for at := 0; ; {
+		i := strings.Index(text[at:], "(?P<")
+		if i < 0 {
+			return "", "", ""
+		}
+		at += i
+		rest := text[at+4:]
+		name, body, ok := strings.Cut(rest, ">[")
+		class, _, closed := strings.Cut(body, "])")
+		if ok && closed && isName(name) && isSeparators(class) && strings.Contains(text, "(?P="+name+")") {
+			return name, class, text[at : at+4+len(name)+2+len(class)+2]
+		}
+		at += 4
+	}
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetter(c) && !isDigit(c) && c != '_' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isSeparators says whether a character class is a plain list of punctuation.
+func isSeparators(class string) bool {
+	for i := range len(class) {
+		c := class[i]
+		if c <= ' ' || c >= 0x7f || isLetter(c) || isDigit(c) || c == '\\' || c == '[' || c == ']' ||
+			c == '^' && i == 0 || c == '-' && i > 0 && i < len(class)-1 {
+			return false
+		}
+	}
+	return class != ""
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// mayBegin looks at the first bytes of a line: does a byte that the date may begin with stand
+// there, behind at most two that are no part of a word?
+func (t *template) mayBegin(line []byte) bool {
+	if t.lead == nil {
+		return true
+	}
+	for i := 0; i < 3 && i < len(line); i++ {
+		c := line[i]
+		if c >= 0x80 || t.lead[c] {
+			return true
+		}
+		if isLetter(c) || isDigit(c) || c == '_' {
+			return false
+		}
+	}
+	return false
+}
