@@ -161,7 +161,10 @@ func (c *compiler) regexes() {
 		if re == nil {
 			continue
 		}
-		r := rule{re: re, roles: newRoles(re.Names(), false), proof: s.Proof, needs: re.Literals()}
+		r := rule{re: re, roles: newRoles(re.Names(), false), proof: ProofHandshake, needs: re.Literals()}
+		if s.Unproven {
+			r.proof = ProofNone
+		}
 		if !r.roles.identifies() && (f.pref == nil || !f.pref.roles.identifies()) {
 			c.fault("failregex", i, text, -1,
 				"it names no address: it needs one of <HOST>, <ADDR>, <IP4>, <IP6>, <SUBNET>, <F-ID>, <F-MLFID>")

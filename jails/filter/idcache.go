@@ -8,7 +8,7 @@ import (
 // Bounds of the memory of ids.
 const (
 	maxIDsPerHost = 1000            // of one filter, source and host
-	maxIDs        = 50_000          // of one Matcher
+	maxIDs        = 20_000          // of one Matcher: some 40 MiB at worst
 	idLife        = 5 * time.Minute // since the first line of the id
 	maxIDBytes    = 256             // longer ids join nothing
 )

@@ -203,7 +203,7 @@ func (m *Matcher) join(f int, line *Line, id string, fields []Field, lines int) 
 	}
 	nofail := gained || value(fields, "nofail") != ""
 	forget := value(fields, "mlfforget") != ""
-	fields = clearField(fields, "mlfforget")
+	fields = clearField(clearField(fields, "mlfforget"), "content")
 	user := value(fields, "user")
 	if len(id) > maxIDBytes {
 		return fields, nil, lines

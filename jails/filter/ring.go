@@ -2,9 +2,9 @@ package filter
 
 // Bounds of the memory of lines, for filters with MaxLines.
 const (
-	maxRings    = 1024    // of one Matcher
-	maxRingLine = 8 << 10 // bytes of a line; what is longer is cut
-	maxRingAll  = 64 << 10
+	maxRings    = 256      // of one Matcher: 16 MiB at worst
+	maxRingLine = 8 << 10  // bytes of a line; what is longer is cut
+	maxRingAll  = 64 << 10 // bytes of one ring
 )
 
 // ringKey says whose lines are joined: those of one filter, source, host and app.

@@ -18,7 +18,7 @@ type Spec struct {
 	IgnoreRegex []string
 	PrefRegex   string
 	MaxLines    int   // above 1: the patterns see the last MaxLines lines joined; at most MaxMaxLines
-	Proof       Proof // of every FailRegex; the zero value is ProofNone
+	Unproven    bool  // one spoofed packet can make the daemon write what FailRegex matches
 	Form        *Form // nil: patterns see Line.Text
 	Names       bool  // <HOST> also matches host names; they become Match.ID and are never looked up
 

@@ -19,8 +19,6 @@ var long = flag.Bool("long", false, "long forms: 1,000,000 hostile lines a filte
 // evil are the addresses that hostile fields accuse. No sample uses them.
 var evil = []string{"198.51.100.66", "2001:db8:666::66", "::ffff:198.51.100.66", "[2001:db8:666::66]", "198.51.100.66:22"}
 
-var evilAddrs = []netip.Addr{netip.MustParseAddr("198.51.100.66"), netip.MustParseAddr("2001:db8:666::66")}
-
 // scraps are what attackers are known to put into names, requests and greetings.
 var scraps = []string{
 	" from %s port 22 ssh2", "root from %s", " [%s]", "(%s)", "<%s>", "'%s'", `"%s"`, " rhost=%s ", ", client: %s, server: x", " rip=%s,",
@@ -143,64 +141,82 @@ func TestHostileFields(t *testing.T) {
 	for _, e := range entries {
 		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
-			testHostile(t, e, n)
+			for _, mode := range e.Modes() {
+				hit, wrong := tryHostile(t, e, mode, n/len(e.Modes()))
+				if wrong != "" {
+					t.Errorf("mode %s: %s", mode, wrong)
+				} else if hit == 0 {
+					t.Errorf("mode %s: no hostile line was recognised at all", mode)
+				}
+				t.Logf("mode %s: %d of %d lines name the true peer, the others nobody", mode, hit, n/len(e.Modes()))
+			}
 		})
 	}
 }
 
-func testHostile(t *testing.T, e *Entry, n int) {
+// TestHostileFieldsFindWeakPatterns makes sure that the generator finds what it is meant to find.
+func TestHostileFieldsFindWeakPatterns(t *testing.T) {
+	for _, weak := range []struct{ pattern, sample string }{
+		{"login failed: user={user*} ip={addr}, reason={_*}", "login failed: user=«bob» ip=192.0.2.1, reason=«x»"},
+		{"{_*}, client: {addr}, server: {_*}", "user \"bob\": password mismatch, client: 192.0.2.1, server: x, request: \"«GET /»\""},
+		{"refused {_*}[{addr}]", "refused host[192.0.2.1] «x»"},
+	} {
+		e := &Entry{
+			Name: "weak", Title: "weak", Apps: []string{"x"},
+			Patterns: []Pattern{{Name: "weak", Proof: "handshake", Text: weak.pattern}},
+			Samples:  []Sample{{Line: weak.sample, Addr: "192.0.2.1"}},
+		}
+		if _, wrong := tryHostile(t, e, ModeNormal, 20_000); wrong == "" {
+			t.Errorf("%q passes for a safe pattern", weak.pattern)
+		}
+	}
+}
+
+// tryHostile matches n lines whose marked fields are hostile. It returns how many were recognised,
+// and the first that accuses somebody who did not send it.
+func tryHostile(t *testing.T, e *Entry, mode string, n int) (hit int, wrong string) {
+	t.Helper()
 	var samples []*Sample
 	for i := range e.Samples {
 		if s := &e.Samples[i]; strings.Contains(s.Line+strings.Join(s.Lines, ""), openMark) {
-			samples = append(samples, &e.Samples[i])
+			samples = append(samples, s)
 		}
 	}
 	if len(samples) == 0 {
-		t.Fatal("no sample with marked fields")
+		return 0, "no sample with marked fields"
+	}
+	spec, err := e.Spec(mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := filter.Compile(spec)
+	if err != nil {
+		t.Fatal(err)
 	}
 	h := newHostile(e)
-	for _, mode := range e.Modes() {
-		spec, err := e.Spec(mode)
-		if err != nil {
-			t.Fatal(err)
+	set := filter.NewSet([]*filter.Filter{f}, nil)
+	m, route := set.NewMatcher(), set.All()
+	for i := range n {
+		s := samples[i%len(samples)]
+		lines := s.Lines
+		if s.Line != "" {
+			lines = []string{s.Line}
 		}
-		f, err := filter.Compile(spec)
-		if err != nil {
-			t.Fatal(err)
+		// Every sample is a connection of its own.
+		line := filter.Line{
+			App: []byte("x"), Host: []byte("h"), PID: fmt.Appendf(nil, "%d", i),
+			Time: time.Unix(int64(1_700_000_000+i*1000), 0), Facility: e.facility(), Source: "s",
 		}
-		set := filter.NewSet([]*filter.Filter{f}, nil)
-		m, route := set.NewMatcher(), set.All()
-		hit := 0
-		for i := range n / len(e.Modes()) {
-			s := samples[i%len(samples)]
-			lines := s.Lines
-			if s.Line != "" {
-				lines = []string{s.Line}
-			}
-			// Every sample is a connection of its own.
-			line := filter.Line{
-				App: []byte("x"), Host: []byte("h"), PID: fmt.Appendf(nil, "%d", i),
-				Time: time.Unix(int64(1_700_000_000+i*1000), 0), Facility: e.facility(), Source: "s",
-			}
-			for _, l := range lines {
-				line.Text = []byte(h.fill(l, s.Escape))
-				for _, got := range m.Match(&line, route) {
-					hit++
-					if want := netip.MustParseAddr(s.Addr); got.Addr != want.Unmap() {
-						t.Fatalf("mode %s: pattern %q accuses %v, the true peer is %v:\n%q", mode,
-							f.Patterns()[got.Pattern].Name, got.Addr, want, line.Text)
-					}
-				}
-			}
-			for _, a := range evilAddrs {
-				if s.Addr == a.String() {
-					t.Fatalf("sample uses %v", a)
+		for _, l := range lines {
+			line.Text = []byte(h.fill(l, s.Escape))
+			for _, got := range m.Match(&line, route) {
+				hit++
+				if want := netip.MustParseAddr(s.Addr); got.Addr != want.Unmap() {
+					return hit, fmt.Sprintf("pattern %q accuses %v, the true peer is %v:\n%q",
+						f.Patterns()[got.Pattern].Name, got.Addr, want, line.Text)
 				}
 			}
 		}
-		if hit == 0 {
-			t.Errorf("mode %s: no hostile line was recognised at all", mode)
-		}
-		t.Logf("mode %s: %d of %d lines name the true peer, the others nobody", mode, hit, n/len(e.Modes()))
 	}
+	return hit, ""
 }
