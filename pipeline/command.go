@@ -99,6 +99,12 @@ func (p *Pipeline) beginHeld(held []*state.Ban) (n notice) {
 	return n
 }
 
+// Reassert makes the kernel hold every ban and the never-ban list again, after somebody else changed
+// it, and returns once it does.
+func (p *Pipeline) Reassert(ctx context.Context) error {
+	return p.enforce(ctx, notice{reassert: true})
+}
+
 // enforce queues a notice and waits until it is settled.
 func (p *Pipeline) enforce(ctx context.Context, n notice) error {
 	n.done = make(chan error, 1)

@@ -2,9 +2,10 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,33 +20,49 @@ const (
 	longestRetry = 5 * time.Second
 )
 
+// Firewall is a backend that can also be made equal to the store.
+type Firewall interface {
+	firewall.Enforcer
+	firewall.Reconciler
+}
+
 // notice is what somebody wants to be told, or done, once the kernel agrees with the store.
 type notice struct {
-	ban     *state.Ban     // that began; it is logged
-	line    time.Time      // when its deciding line arrived; zero for a ban by hand
-	await   []state.Change // what must be in the kernel before the notice is settled
-	protect bool           // the guard changed
-	done    chan error     // capacity 1; nil when nobody waits
+	ban      *state.Ban     // that began; it is logged
+	line     time.Time      // when its deciding line arrived; zero for a ban by hand
+	await    []state.Change // what must be in the kernel before the notice is settled
+	protect  bool           // the guard changed
+	reassert bool           // somebody else changed the kernel
+	done     chan error     // capacity 1; nil when nobody waits
 }
 
 // enforcer owns the firewall: one goroutine makes every call to it. What the kernel must hold
 // comes from the store; notices only say who waits for it.
 type enforcer struct {
 	p   *Pipeline
-	fw  firewall.Enforcer
+	fw  Firewall
 	log *slog.Logger
 	in  chan notice // noticeQueue deep; senders wait when it is full
 
 	failed  map[state.Change]error // not in the kernel yet; tried again
 	waiting []notice               // some of what they await is in failed
 	unsafe  error                  // why the never-ban list is not in the kernel
+	lost    bool                   // the kernel must be made equal to the store again
+	audit   audit
+	acks    acks
 
-	mu    sync.Mutex
-	fault *Fault
+	mu     sync.Mutex
+	faults map[string]Fault
 }
 
-func newEnforcer(p *Pipeline, fw firewall.Enforcer, log *slog.Logger) *enforcer {
-	return &enforcer{p: p, fw: fw, log: log, in: make(chan notice, noticeQueue), failed: make(map[state.Change]error)}
+func newEnforcer(p *Pipeline, fw Firewall, log *slog.Logger) *enforcer {
+	return &enforcer{
+		p: p, fw: fw, log: log,
+		in:     make(chan notice, noticeQueue),
+		failed: make(map[state.Change]error),
+		acks:   newAcks(p.store),
+		faults: make(map[string]Fault),
+	}
 }
 
 // begin announces a ban that a line caused. The store already holds it.
@@ -53,73 +70,12 @@ func (e *enforcer) begin(b *state.Ban, line time.Time) {
 	e.in <- notice{ban: b, line: line, await: []state.Change{{Prefix: b.Prefix, Scope: b.Scope}}}
 }
 
-// restore makes the kernel equal to the store, adopting elements that the store does not know.
-func (e *enforcer) restore(ctx context.Context) error {
-	if err := e.fw.Protect(ctx, e.p.guard.Prefixes()); err != nil {
-		return fmt.Errorf("protect the never-ban list in the kernel: %w", err)
-	}
-	if err := e.adopt(ctx); err != nil {
-		return err
-	}
-	e.p.store.TakeChanges(0) // all of them are in AllEffective
-	var batch []firewall.Change
-	var err error
-	flush := func() bool {
-		if len(batch) > 0 {
-			err = e.send(ctx, batch)
-			batch = batch[:0]
-		}
-		return err == nil
-	}
-	for prefix, all := range e.p.store.AllEffective {
-		for _, el := range all {
-			batch = append(batch, set(prefix, el))
-		}
-		if len(batch) >= changeBatch && !flush() {
-			break
-		}
-	}
-	flush()
-	if err != nil {
-		return fmt.Errorf("restore bans in the kernel: %w", err)
-	}
-	return nil
-}
-
-// adopt takes over elements in the kernel that the store does not hold.
-func (e *enforcer) adopt(ctx context.Context) error {
-	adopted := 0
-	err := e.fw.Elements(ctx, func(el firewall.Element, _ firewall.Counters) bool {
-		for _, have := range e.p.store.Effective(el.Prefix) {
-			if firewall.Scope(have.Scope) == el.Scope {
-				return true
-			}
-		}
-		jail := el.Comment
-		if jail == "" {
-			jail = "manual"
-		}
-		if _, changed := e.p.store.Ban(state.Ban{
-			Jail: jail, Prefix: el.Prefix, Scope: string(el.Scope), End: el.End,
-			Reason: "found in the kernel", Source: "kernel", Trust: "kernel",
-		}); changed {
-			adopted++
-		}
-		return true
-	})
-	if err != nil {
-		return fmt.Errorf("read the bans that the kernel holds: %w", err)
-	}
-	if adopted > 0 {
-		e.log.Info("adopted bans that the kernel held", "count", adopted)
-	}
-	return nil
-}
-
 // run enforces until ctx is done, then enforces what waits and returns.
 func (e *enforcer) run(ctx context.Context) {
 	retry := time.NewTimer(time.Hour)
 	defer retry.Stop()
+	pace := time.NewTimer(auditEvery)
+	defer pace.Stop()
 	wait := firstRetry
 	var notices []notice
 	for {
@@ -131,13 +87,15 @@ func (e *enforcer) run(ctx context.Context) {
 		case <-e.p.store.Changed():
 		case <-retry.C:
 			again = true
+		case <-pace.C:
+			pace.Reset(e.auditSome(ctx))
 		case <-ctx.Done():
 			e.finish(context.WithoutCancel(ctx))
 			return
 		}
 		e.turn(ctx, notices, again)
 		switch {
-		case len(e.failed) == 0 && e.unsafe == nil:
+		case len(e.failed) == 0 && e.unsafe == nil && !e.lost:
 			wait = firstRetry
 			retry.Stop()
 		case again || wait == firstRetry:
@@ -161,11 +119,16 @@ func (e *enforcer) finish(ctx context.Context) {
 func (e *enforcer) turn(ctx context.Context, notices []notice, again bool) {
 	notices = e.drain(notices)
 	protect := e.unsafe != nil && again
+	reassert := e.lost && again
 	for _, n := range notices {
-		protect = protect || n.protect
+		protect = protect || n.protect || n.reassert
+		reassert = reassert || n.reassert
 	}
 	if protect {
 		e.unsafe = e.fw.Protect(ctx, e.p.guard.Prefixes())
+	}
+	if reassert {
+		e.lost = e.reassert(ctx) != nil
 	}
 	changes := e.p.store.TakeChanges(changeBatch)
 	if again {
@@ -174,7 +137,7 @@ func (e *enforcer) turn(ctx context.Context, notices []notice, again bool) {
 		}
 	}
 	e.enforce(ctx, changes)
-	e.noteFault()
+	e.noteFirewall()
 	e.waiting = append(e.waiting, notices...)
 	kept := e.waiting[:0]
 	for _, n := range e.waiting {
@@ -226,7 +189,7 @@ func (e *enforcer) send(ctx context.Context, wanted []firewall.Change) error {
 			delete(e.failed, c)
 		}
 		if !r.Remove {
-			e.p.store.MarkElement(c, r.Enforced)
+			e.acks.mark(c, r.Enforced)
 		}
 	}
 	return err
@@ -254,7 +217,7 @@ func set(prefix netip.Prefix, el state.Effective) firewall.Change {
 
 // settled reports whether a notice's elements are in the kernel, and then tells whom it concerns.
 func (e *enforcer) settled(n notice) bool {
-	if n.protect && e.unsafe != nil {
+	if n.protect && e.unsafe != nil || n.reassert && e.lost {
 		return false
 	}
 	for _, c := range n.await {
@@ -268,7 +231,7 @@ func (e *enforcer) settled(n notice) bool {
 		e.log.Info("ban", "jail", b.Jail, "addr", b.Prefix.String(), "source", b.Source, "reason", b.Reason,
 			"failures", b.Failures, "bantime", banTime(b), "backend", e.fw.Name(), "took", took.String())
 	}
-	n.answer(nil)
+	e.acks.answer(n.done)
 	return true
 }
 
@@ -285,32 +248,48 @@ func banTime(b *state.Ban) string {
 	return b.End.Sub(b.Start).Round(time.Second).String()
 }
 
-// noteFault keeps the degraded state of the firewall.
-func (e *enforcer) noteFault() {
+// noteFirewall keeps the degraded state of the firewall.
+func (e *enforcer) noteFirewall() {
 	err := e.unsafe
 	for _, f := range e.failed {
 		err = f
 		break
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch {
-	case err == nil && e.fault != nil:
-		e.log.Info("the firewall takes bans again", "after", time.Since(e.fault.Since).Round(time.Millisecond).String())
-		e.fault = nil
-	case err != nil && e.fault == nil:
-		e.fault = &Fault{Name: "enforcer", Cause: err.Error(), Since: time.Now()}
+	if err == nil {
+		if since, was := e.clearFault("enforcer"); was {
+			e.log.Info("the firewall takes bans again", "after", time.Since(since).Round(time.Millisecond).String())
+		}
+		return
+	}
+	if e.setFault("enforcer", err.Error()) {
 		e.log.Warn("bans are not in the firewall; they are kept and tried again", "backend", e.fw.Name(), "err", err)
-	case err != nil:
-		e.fault.Cause = err.Error()
 	}
 }
 
-func (e *enforcer) faults() []Fault {
+// setFault turns a fault on and reports whether it was off.
+func (e *enforcer) setFault(name, cause string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.fault == nil {
-		return nil
+	f, was := e.faults[name]
+	if !was {
+		f = Fault{Name: name, Since: time.Now()}
 	}
-	return []Fault{*e.fault}
+	f.Cause = cause
+	e.faults[name] = f
+	return !was
+}
+
+// clearFault turns a fault off and reports whether it was on, and since when.
+func (e *enforcer) clearFault(name string) (since time.Time, was bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f, was := e.faults[name]
+	delete(e.faults, name)
+	return f.Since, was
+}
+
+func (e *enforcer) allFaults() []Fault {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Values(e.faults))
 }

@@ -25,7 +25,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"stockade/firewall"
 	"stockade/jails/state"
 	"stockade/receiver"
 )
@@ -36,7 +35,7 @@ type Options struct {
 	Guard    *Guard
 	Store    *state.Store // opened with Quotas.Admit
 	Quotas   *Quotas
-	Enforcer firewall.Enforcer
+	Enforcer Firewall
 	Log      *slog.Logger
 
 	IPv6Prefix int // bits of the prefix that an IPv6 address is counted as; 0: 64
@@ -104,6 +103,10 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	defer cancel()
 
 	var enforcing, working sync.WaitGroup
+	acking, stopAcks := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAcks()
+	var acknowledging sync.WaitGroup
+	acknowledging.Go(func() { p.enforcer.acks.run(acking) })
 	enforcing.Go(func() { p.enforcer.run(drained) })
 	enforcing.Go(func() { p.releaseHeld(drained) })
 	for _, w := range p.workers {
@@ -114,6 +117,8 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	close(p.stopped)
 	cancel()
 	enforcing.Wait()
+	stopAcks()
+	acknowledging.Wait()
 	return nil
 }
 
@@ -137,7 +142,14 @@ func (p *Pipeline) QueueDepth() (batches, notices int) {
 }
 
 // Faults returns what keeps bans from being real, with the time since when; empty when nothing.
-func (p *Pipeline) Faults() []Fault { return append(p.enforcer.faults(), p.quotas.faults()...) }
+func (p *Pipeline) Faults() []Fault {
+	if err := p.store.Trouble(); err != nil {
+		p.enforcer.setFault("state", "the state on disk falls behind: "+err.Error())
+	} else {
+		p.enforcer.clearFault("state")
+	}
+	return append(p.enforcer.allFaults(), p.quotas.faults()...)
+}
 
 // Fault is one reason why bans are not real.
 type Fault struct {

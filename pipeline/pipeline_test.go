@@ -33,6 +33,9 @@ type flaky struct {
 	broken atomic.Bool
 }
 
+// Name is that of a real backend: what it takes is enforced.
+func (f *flaky) Name() string { return "flaky" }
+
 var errBroken = errors.New("the kernel is away")
 
 func (f *flaky) Apply(ctx context.Context, changes []firewall.Change) ([]firewall.Result, error) {

@@ -22,6 +22,8 @@ type Stats struct {
 	Bans      atomic.Int64
 	Shadowed  atomic.Int64 // bans that a shadow jail would have made
 
+	Repaired atomic.Int64 // elements that were missing in the kernel and were set again
+
 	ToKernel Histogram // from the arrival of the deciding line to the read-back
 }
 

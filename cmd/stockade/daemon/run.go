@@ -47,7 +47,11 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.build(b); err != nil {
 		return err
 	}
-	stages := [][]Task{{d.store}, {d.pipeline, d.addresses}, {d.server}, {d.listeners}}
+	kernel := []Task{d.pipeline, d.addresses}
+	if e, ok := d.enforcer.(*nft.Enforcer); ok {
+		kernel = append(kernel, newWatcher(d, e))
+	}
+	stages := [][]Task{{d.store}, kernel, {d.server}, {d.listeners}}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -62,7 +66,7 @@ type daemon struct {
 	log       *slog.Logger
 	started   time.Time
 	store     *state.Store
-	enforcer  firewall.Enforcer
+	enforcer  pipeline.Firewall
 	guard     *pipeline.Guard
 	quotas    *pipeline.Quotas
 	pipeline  *pipeline.Pipeline
@@ -134,7 +138,7 @@ func (d *daemon) setQuotas(b *built) {
 
 // openFirewall opens the configured backend. Where no file asks for nftables and the process may
 // not use it, it observes, and says so.
-func (d *daemon) openFirewall(l *config.Loaded) (firewall.Enforcer, error) {
+func (d *daemon) openFirewall(l *config.Loaded) (pipeline.Firewall, error) {
 	cfg := l.Config.Firewall
 	if cfg.Backend == firewall.BackendObserve {
 		return firewall.NewObserve(), nil

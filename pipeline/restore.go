@@ -1,0 +1,166 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/netip"
+	"time"
+
+	"stockade/firewall"
+	"stockade/jails/state"
+)
+
+const (
+	auditEvery = 30 * time.Second      // between the starts of two audits
+	auditPause = 20 * time.Millisecond // between two pieces of one
+	auditPiece = 1024                  // prefixes: about 3 ms of the kernel's time
+
+	// searchLimit is how many bans there may be for elements that are not ours to be looked for at
+	// start: reading a whole set costs the kernel time that grows with its square.
+	searchLimit = 100_000
+)
+
+// audit is one pass over all bans, a piece at a time.
+type audit struct {
+	rest     []netip.Prefix
+	began    time.Time
+	repaired int
+}
+
+// restore makes the kernel equal to the store before any line is taken. Elements that the store
+// does not know are removed, because it is the truth; only when it was lost, or an older
+// generation had to be used, they are adopted.
+func (e *enforcer) restore(ctx context.Context) error {
+	if err := e.fw.Protect(ctx, e.p.guard.Prefixes()); err != nil {
+		return fmt.Errorf("protect the never-ban list in the kernel: %w", err)
+	}
+	e.p.store.TakeChanges(0) // all of them are desired below
+	recovery := e.p.store.Recovery()
+	foreign := firewall.ForeignRemove
+	switch {
+	case recovery.Missing || recovery.FellBack:
+		foreign = firewall.ForeignAdopt
+	case recovery.Bans > searchLimit:
+		foreign = firewall.ForeignIgnore
+	}
+	report, err := e.fw.Reconcile(ctx, e.desired(), foreign)
+	if err != nil {
+		return fmt.Errorf("make the kernel hold the bans of the state: %w", err)
+	}
+	if foreign == firewall.ForeignAdopt {
+		e.adopt(report.Foreign)
+	} else if report.Removed > 0 {
+		e.log.Warn("removed elements that no ban stands behind", "count", report.Removed)
+	}
+	e.acknowledge(report)
+	if report.Desired > 0 {
+		e.log.Info("restored bans", "count", report.Desired, "already_in_kernel", report.Present)
+	}
+	return nil
+}
+
+// desired yields every element that the kernel must hold.
+func (e *enforcer) desired() iter.Seq[firewall.Element] {
+	return func(yield func(firewall.Element) bool) {
+		for prefix, all := range e.p.store.AllEffective {
+			for _, el := range all {
+				if !yield(set(prefix, el).Element) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// acknowledge marks all bans after a Reconcile, or has all tried again when some failed.
+func (e *enforcer) acknowledge(report firewall.Report) {
+	real := e.fw.Name() != firewall.BackendObserve
+	for prefix, all := range e.p.store.AllEffective {
+		for _, el := range all {
+			c := state.Change{Prefix: prefix, Scope: el.Scope}
+			if report.Failed > 0 {
+				e.failed[c] = report.Err
+				continue
+			}
+			e.acks.mark(c, real)
+		}
+	}
+}
+
+// adopt takes over elements in the kernel that the store does not hold.
+func (e *enforcer) adopt(elements []firewall.Element) {
+	for _, el := range elements {
+		jail := el.Comment
+		if jail == "" {
+			jail = "manual"
+		}
+		e.p.store.Ban(state.Ban{
+			Jail: jail, Prefix: el.Prefix, Scope: string(el.Scope), End: el.End,
+			Reason: "found in the kernel", Source: "kernel", Trust: "kernel",
+		})
+	}
+	if len(elements) > 0 {
+		e.log.Info("adopted bans that the kernel held", "count", len(elements))
+	}
+}
+
+// reassert makes the kernel hold every ban again, after somebody else changed it.
+func (e *enforcer) reassert(ctx context.Context) error {
+	report, err := e.fw.Reconcile(ctx, e.desired(), firewall.ForeignIgnore)
+	if err == nil {
+		err = report.Err
+	}
+	e.noteRepair(report.Set)
+	return err
+}
+
+// auditSome checks the next piece of all bans against the kernel, and says when the piece after it
+// is due.
+func (e *enforcer) auditSome(ctx context.Context) time.Duration {
+	a := &e.audit
+	if len(a.rest) == 0 {
+		a.began, a.repaired = time.Now(), 0
+		for prefix := range e.p.store.AllEffective {
+			a.rest = append(a.rest, prefix)
+		}
+	}
+	piece := a.rest[:min(len(a.rest), auditPiece)]
+	a.rest = a.rest[len(piece):]
+	report, err := e.fw.Reconcile(ctx, e.effective(piece), firewall.ForeignIgnore)
+	if err != nil {
+		e.lost = true // the retry goes over everything
+		e.setFault("enforcer", err.Error())
+	}
+	a.repaired += report.Set
+	if len(a.rest) > 0 {
+		return auditPause
+	}
+	a.rest = nil
+	e.noteRepair(a.repaired)
+	return max(auditPause, auditEvery-time.Since(a.began))
+}
+
+// effective yields what the kernel must hold of some prefixes, as it is now.
+func (e *enforcer) effective(prefixes []netip.Prefix) iter.Seq[firewall.Element] {
+	return func(yield func(firewall.Element) bool) {
+		for _, prefix := range prefixes {
+			for _, el := range e.p.store.Effective(prefix) {
+				if !yield(set(prefix, el).Element) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// noteRepair reports elements that were missing; the fault stays until an audit finds none.
+func (e *enforcer) noteRepair(count int) {
+	if count == 0 {
+		e.clearFault("drift")
+		return
+	}
+	e.p.stats.Repaired.Add(int64(count))
+	e.setFault("drift", fmt.Sprintf("%d bans were missing in the kernel and were set again: something else changes table stockade", count))
+	e.log.Warn("bans were missing in the kernel and were set again: something else changes our table", "count", count)
+}
