@@ -315,6 +315,9 @@ func TestConcurrentFailuresAreExact(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 	r := testStore(t, Options{Dir: s.opt.Dir})
 	if got := r.Counts("sshd"); got != want {
 		t.Errorf("counts after a restart %+v, want %+v", got, want)

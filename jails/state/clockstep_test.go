@@ -45,7 +45,7 @@ func TestClockSteps(t *testing.T) {
 			if err := s.Save(); err != nil {
 				t.Fatal(err)
 			}
-			restarted := testStore(t, Options{Dir: dir, Now: clock.now})
+			restarted := testStore(t, Options{Dir: copyDir(t, dir), Now: clock.now})
 			if b := restarted.BansOf(failure("192.0.2.7/32", clock.t).Addr); len(b) != 1 || (b[0].End.Sub(clock.t)-54*time.Second).Abs() > time.Second {
 				t.Errorf("after a restart: %v", b)
 			}

@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -185,7 +186,7 @@ func (s *Store) newBan(j *jails.Jail, f *Failure, it *item, r *row, t jails.Thre
 		Count:    earlierBans(r, it.jail, false) + 1,
 		Shadow:   !j.Enforce,
 		Verdict:  j.Verdict,
-		Evidence: it.win.ev,
+		Evidence: slices.Clip(it.win.ev),
 	}
 	if d := j.BanTime(t, earlier, s.rnd); d >= 0 {
 		b.End = now.Add(d)

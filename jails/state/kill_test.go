@@ -151,7 +151,7 @@ func killVictim(t *testing.T, dir string, after time.Duration) map[uint32]string
 // checkKilled opens what the victim left and returns the bans there.
 func checkKilled(t *testing.T, dir string, round int, want map[uint32]string) map[uint32]time.Time {
 	t.Helper()
-	s := testStore(t, Options{Dir: dir})
+	s := testStore(t, Options{Dir: copyDir(t, dir)})
 	if r := s.Recovery(); r.FellBack || r.Damaged > 0 {
 		t.Fatalf("round %d: %+v", round, r)
 	}

@@ -129,6 +129,16 @@ func fillGolden(s *Store, j *jails.Jail, clock *fakeClock) {
 		Trust: "kernel", Verdict: "reject"})
 }
 
+// copyDir is the folder as a killed process would leave it.
+func copyDir(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
 func TestKilledStoreKeepsWhatWasDurable(t *testing.T) {
 	clock := newFakeClock()
 	dir := t.TempDir()
@@ -142,7 +152,7 @@ func TestKilledStoreKeepsWhatWasDurable(t *testing.T) {
 	if err := s.WaitDurable(t.Context(), s.Logged()); err != nil {
 		t.Fatal(err)
 	}
-	s = testStore(t, Options{Dir: dir, Now: clock.now}) // nothing was closed
+	s = testStore(t, Options{Dir: copyDir(t, dir), Now: clock.now}) // nothing was closed
 	bans := s.Bans("")
 	if len(bans) != 1 || bans[0].Jail != "sshd" || bans[0].Count != 1 || len(bans[0].Evidence) != 3 {
 		t.Fatalf("bans %+v", bans)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -16,8 +17,9 @@ const (
 )
 
 // Run commits changes in batches, makes bans durable, ends bans and windows when their time has
-// come, and saves snapshots, until ctx is done; then it saves a last one. It may be called once.
-// Failures may be recorded before, during and after.
+// come, and saves snapshots, until ctx is done; then it closes the store. It may be called once.
+// Failures may be recorded before, during and after, but what comes after is not on disk: stop it
+// after everyone who records.
 func (s *Store) Run(ctx context.Context) error {
 	close(s.ready)
 	var wg sync.WaitGroup
@@ -130,11 +132,20 @@ func (s *Store) String() string {
 	return "state in " + s.opt.Dir
 }
 
-// Close saves a last snapshot, if anything happened since the last one. The store can still be used
-// after it; what happens then is saved by another Close.
-func (s *Store) Close() error {
+// saveNews saves a snapshot if anything happened since the last one.
+func (s *Store) saveNews() error {
 	if s.Trouble() == nil && !s.unsaved() {
 		return nil
 	}
 	return s.Save()
+}
+
+// Close saves a last snapshot, if anything happened since the last one, and lets go of the folder.
+// What is done with the store after that is kept in memory only. A second
+// Close does nothing.
+func (s *Store) Close() error {
+	if s.journal == nil || s.closed.Swap(true) {
+		return nil
+	}
+	return errors.Join(s.saveNews(), s.journal.Close(), s.fs.Close())
 }

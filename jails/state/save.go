@@ -18,14 +18,17 @@ type saving struct {
 	version  int64 // of the store, as the newest snapshot has it
 }
 
-// Save writes a snapshot and lets go of what only older ones need. Without Options.Dir it does
-// nothing. On an error what was on disk still is; the bans in memory stay as they are.
+// Save writes a snapshot and lets go of what only older ones need. Without Options.Dir, and
+// after Close, it does nothing. On an error what was on disk still is; the bans in memory stay as they are.
 func (s *Store) Save() error {
 	if s.journal == nil {
 		return nil
 	}
 	s.saved.mu.Lock()
 	defer s.saved.mu.Unlock()
+	if errors.Is(s.journal.Err(), wal.ErrClosed) {
+		return nil
+	}
 	err := s.saveLocked()
 	if err != nil {
 		err = fmt.Errorf("save state in %q: %w", s.opt.Dir, err)

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -55,6 +56,7 @@ type Store struct {
 	fs        wal.FS
 	journal   *wal.Journal  // nil without Options.Dir
 	syncWake  chan struct{} // capacity 1: the journal has records to sync
+	closed    atomic.Bool
 	recovery  Recovery
 	saved     saving
 	troubleMu sync.Mutex
@@ -92,7 +94,7 @@ func Open(o Options) (*Store, error) {
 	}
 	fsys, err := wal.Dir(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("open state: %w", err)
+		return nil, fmt.Errorf("open state in %q: %w", o.Dir, err)
 	}
 	return open(o, fsys)
 }
@@ -121,7 +123,7 @@ func open(o Options, fsys wal.FS) (*Store, error) {
 	s.jails.Store(&map[string]*jailRow{})
 	if fsys != nil {
 		if err := s.recover(); err != nil {
-			return nil, fmt.Errorf("open state in %q: %w", o.Dir, err)
+			return nil, errors.Join(fmt.Errorf("open state in %q: %w", o.Dir, err), fsys.Close())
 		}
 	}
 	return s, nil

@@ -22,6 +22,8 @@ type FS interface {
 	SyncDir() error
 	// List returns the names of all files.
 	List() ([]string, error)
+	// Close lets another process use the folder.
+	Close() error
 }
 
 // File is a file being written.
@@ -31,43 +33,62 @@ type File interface {
 	Sync() error
 }
 
-// Dir is the folder at path, made with mode 0700 when it is missing.
+// lockName is the file whose lock keeps other processes out. It stays behind, empty.
+const lockName = "lock"
+
+// ErrInUse says that another process has the folder.
+var ErrInUse = errors.New("another process uses the folder")
+
+// Dir is the folder at path, made with mode 0700 when it is missing. It is locked until Close or
+// the end of the process; errors.Is(err, ErrInUse) when someone else has it.
 func Dir(path string) (FS, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
-	return dir(path), nil
+	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &dir{root: path, lock: f}, nil
 }
 
-type dir string
+type dir struct {
+	root string
+	lock *os.File
+}
 
-func (d dir) path(name string) string { return filepath.Join(string(d), name) }
+func (d *dir) path(name string) string { return filepath.Join(d.root, name) }
 
-func (d dir) Create(name string) (File, error) {
+func (d *dir) Close() error { return d.lock.Close() }
+
+func (d *dir) Create(name string) (File, error) {
 	return os.OpenFile(d.path(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 }
 
-func (d dir) Open(name string) (io.ReadCloser, error) { return os.Open(d.path(name)) }
+func (d *dir) Open(name string) (io.ReadCloser, error) { return os.Open(d.path(name)) }
 
-func (d dir) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
+func (d *dir) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
 
-func (d dir) Remove(name string) error {
+func (d *dir) Remove(name string) error {
 	if err := os.Remove(d.path(name)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-func (d dir) SyncDir() error {
-	f, err := os.Open(string(d))
+func (d *dir) SyncDir() error {
+	f, err := os.Open(d.root)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
 }
 
-func (d dir) List() ([]string, error) {
-	entries, err := os.ReadDir(string(d))
+func (d *dir) List() ([]string, error) {
+	entries, err := os.ReadDir(d.root)
 	if err != nil {
 		return nil, err
 	}

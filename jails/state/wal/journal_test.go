@@ -221,6 +221,27 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
+func TestFolderIsLocked(t *testing.T) {
+	dir := t.TempDir()
+	first, err := wal.Dir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wal.Dir(dir); !errors.Is(err, wal.ErrInUse) {
+		t.Fatalf("second user: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := wal.Dir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWriteFile(t *testing.T) {
 	content := func(s string) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
@@ -242,7 +263,7 @@ func TestWriteFile(t *testing.T) {
 	if !errors.Is(err, half) || readErr != nil || string(got) != "old" {
 		t.Errorf("%v, %v, %q", err, readErr, got)
 	}
-	if names, err := fsys.List(); err != nil || !slices.Equal(names, []string{"f"}) {
+	if names, err := fsys.List(); err != nil || !slices.Equal(names, []string{"f", "lock"}) {
 		t.Errorf("folder has %q, %v", names, err)
 	}
 	for _, op := range []string{"create", "write", "sync", "rename"} {

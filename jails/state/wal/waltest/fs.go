@@ -141,6 +141,9 @@ func (f *FS) List() ([]string, error) {
 	return out, nil
 }
 
+// Close implements wal.FS.
+func (f *FS) Close() error { return nil }
+
 type file struct {
 	fs   *FS
 	name string
