@@ -357,17 +357,16 @@ func (e *Enforcer) readBack(ops []op, results []firewall.Result) ([]op, error) {
 	if err := get(e.reader, e.config.Table, queries); err != nil {
 		return nil, fmt.Errorf("read back: %w", err)
 	}
-	now := e.now()
 	var differ []op
 	for i, q := range queries {
 		o := ops[i]
-		asked := q.found != o.remove && (o.remove || ends(q.entry, o.end, now) && q.entry.comment == o.comment)
+		asked := q.found != o.remove && (o.remove || q.ends(o.end) && q.entry.comment == o.comment)
 		switch {
 		case q.err != nil:
 			e.fail(o, results, fmt.Errorf("set %s: %w", q.set, q.err))
 		case asked:
 			e.sample(o)
-			e.filled[o.set] = now
+			e.filled[o.set] = q.at
 		default:
 			differ = append(differ, o)
 		}

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/vishvananda/netns"
@@ -28,8 +29,12 @@ func TestSuite(t *testing.T) {
 	requireKernel(t)
 	for _, owner := range []string{"auto", "off"} {
 		t.Run("owner "+owner, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
 			namespaces := make(map[*testing.T]netns.NsHandle)
 			firewalltest.Suite(t, func(t *testing.T) firewall.Enforcer {
+				mu.Lock()
+				defer mu.Unlock()
 				ns, ok := namespaces[t]
 				if !ok {
 					ns = newNamespace(t)

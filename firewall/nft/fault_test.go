@@ -22,6 +22,7 @@ import (
 // TestFaultsOfNetlink is E7: whatever the kernel answers, what is reported as enforced is there,
 // and what is there is not reported as failed for long.
 func TestFaultsOfNetlink(t *testing.T) {
+	t.Parallel()
 	requireKernel(t)
 	for _, fault := range []struct {
 		name     string
@@ -68,6 +69,7 @@ func TestFaultsOfNetlink(t *testing.T) {
 
 // TestLostAnswers shrinks the buffers of the sockets until answers are lost.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	requireKernel(t)
 	e := openIn(t, newNamespace(t))
 	for _, l := range []*link{e.reader, e.writer} {
@@ -121,6 +123,7 @@ func TestWithoutCapability(t *testing.T) {
 
 // TestMethodsTakeTurns calls everything at once, for the race detector.
 func TestMethodsTakeTurns(t *testing.T) {
+	t.Parallel()
 	requireKernel(t)
 	e := openIn(t, newNamespace(t), func(o *Options) { o.Config.Owner = "off" })
 	ctx, cancel := context.WithCancel(context.Background())

@@ -42,7 +42,7 @@ func (e *Enforcer) Usage(ctx context.Context, elements []firewall.Element) ([]Us
 				have, ok := nets[id]
 				if !ok {
 					var err error
-					if have, err = readSegments(e.reader, e.config.Table, id.name(), e.now()); err != nil {
+					if have, err = readSegments(e.reader, e.config.Table, id.name(), e.now); err != nil {
 						return nil, fmt.Errorf("list set %s: %w", id.name(), err)
 					}
 					nets[id] = have

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,6 +21,10 @@ const inUserNamespace = "STOCKADE_TEST_NFT_USERNS"
 // TestMain runs the tests again as root of a user namespace where the user is not root and the
 // system allows that.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("8") // the tests wait for packets and timeouts, each in namespaces of its own
+	}
 	if os.Geteuid() == 0 || os.Getenv(inUserNamespace) != "" {
 		os.Exit(m.Run())
 	}

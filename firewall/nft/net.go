@@ -79,10 +79,9 @@ func (e *Enforcer) room(k kind) bool {
 
 // adoptNets makes elements of the intervals that are in the kernel.
 func (e *Enforcer) adoptNets() error {
-	now := e.now()
 	for id := range e.sets {
 		if id.interval() {
-			found, err := readSegments(e.reader, e.config.Table, id.name(), now)
+			found, err := readSegments(e.reader, e.config.Table, id.name(), e.now)
 			if err = ignore(err, unix.EINTR); err != nil {
 				return fmt.Errorf("list set %s: %w", id.name(), err)
 			}
@@ -137,6 +136,9 @@ func (e *Enforcer) changeNets(changes []firewall.Change, which []int, results []
 		var writeErr error
 		have[id], writeErr = e.writeNets(id)
 		want[id] = e.nets[id].segments()
+		if writeErr == nil && !slices.EqualFunc(want[id], have[id], segment.same) {
+			have[id], writeErr = e.writeNets(id)
+		}
 		err = errors.Join(err, writeErr)
 	}
 	for _, i := range which {
@@ -186,7 +188,7 @@ func (e *Enforcer) writeNets(id setID) ([]segment, error) {
 	read := func() error {
 		var err error
 		for range retries {
-			if have, err = readSegments(e.reader, e.config.Table, name, e.now()); !errors.Is(err, unix.EINTR) {
+			if have, err = readSegments(e.reader, e.config.Table, name, e.now); !errors.Is(err, unix.EINTR) {
 				break
 			}
 		}
@@ -235,8 +237,8 @@ func (e *Enforcer) writeNets(id setID) ([]segment, error) {
 }
 
 // yieldNets yields the elements of one set of intervals that the kernel enforces.
-func yieldNets(l *link, table string, id setID, elements []firewall.Element, yield func(firewall.Element, firewall.Counters) bool) (bool, error) {
-	have, err := readSegments(l, table, id.name(), time.Now())
+func (e *Enforcer) yieldNets(l *link, id setID, elements []firewall.Element, yield func(firewall.Element, firewall.Counters) bool) (bool, error) {
+	have, err := readSegments(l, e.config.Table, id.name(), e.now)
 	if err != nil {
 		return true, err
 	}

@@ -31,7 +31,7 @@ func (e *Enforcer) Protect(ctx context.Context, never []netip.Prefix) error {
 func (e *Enforcer) adoptNever() error {
 	var have []netip.Prefix
 	for _, set := range []string{never4, never6} {
-		found, err := readSegments(e.reader, e.config.Table, set, e.now())
+		found, err := readSegments(e.reader, e.config.Table, set, e.now)
 		if err = ignore(err, unix.EINTR); err != nil {
 			return fmt.Errorf("list set %s: %w", set, err)
 		}
@@ -66,7 +66,7 @@ func (e *Enforcer) writeNever() error {
 		return fmt.Errorf("write the protected prefixes: %w", err)
 	}
 	for set, w := range want {
-		have, err := readSegments(e.reader, e.config.Table, set, e.now())
+		have, err := readSegments(e.reader, e.config.Table, set, e.now)
 		if err = ignore(err, unix.EINTR); err != nil {
 			return fmt.Errorf("list set %s: %w", set, err)
 		}

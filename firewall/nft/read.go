@@ -35,6 +35,8 @@ type query struct {
 	present bool // expected to be there
 	found   bool
 	entry   entry
+	at      time.Time     // of the answer
+	loose   time.Duration // how long the asking took
 	err     error
 }
 
@@ -80,7 +82,7 @@ func getTogether(l *link, table string, queries []query) (int, error) {
 	elementList(&l.enc, unix.NFT_MSG_GETSETELEM, 0, table, queries[0].set, n, func(e *encoder, i int) {
 		appendEntry(e, queries[i].key, false, 0, "")
 	})
-	answered := 0
+	answered, start := 0, time.Now()
 	err := l.request(func(m message) bool {
 		if m.is(unix.NFT_MSG_NEWSETELEM) {
 			decodeEntries(m.data, func(got entry) {
@@ -92,6 +94,9 @@ func getTogether(l *link, table string, queries []query) (int, error) {
 		}
 		return true
 	})
+	for i, now := 0, time.Now(); i < answered; i++ {
+		queries[i].at, queries[i].loose = now, now.Sub(start)
+	}
 	return answered, ignore(err, errUnknown)
 }
 
@@ -101,7 +106,7 @@ func getSome(l *link, table string, queries []query) error {
 		return nil
 	}
 	l.enc.b = l.enc.b[:0]
-	first := l.enc.seq + 1
+	first, start := l.enc.seq+1, time.Now()
 	for i := range queries {
 		queries[i].err = errNoAnswer
 		appendGet(&l.enc, table, queries[i].set, queries[i].key)
@@ -127,10 +132,10 @@ func getSome(l *link, table string, queries []query) error {
 		}
 		return true
 	})
-	if errors.Is(err, errUnknown) {
-		return nil
+	for i, now := 0, time.Now(); i < len(queries); i++ {
+		queries[i].at, queries[i].loose = now, now.Sub(start)
 	}
-	return err
+	return ignore(err, errUnknown)
 }
 
 // dump calls each for every element of a set until it returns false. EINTR says that the set was
@@ -164,7 +169,7 @@ func (e *Enforcer) Elements(ctx context.Context, yield func(firewall.Element, fi
 	more := true
 	for _, id := range sets {
 		if id.interval() {
-			more, err = yieldNets(l, e.config.Table, id, nets[id], yield)
+			more, err = e.yieldNets(l, id, nets[id], yield)
 		} else {
 			err = dump(l, e.config.Table, id.name(), func(n entry) bool {
 				more = ctx.Err() == nil && yield(e.element(id, n), n.count)
@@ -196,12 +201,12 @@ func (e *Enforcer) element(id setID, n entry) firewall.Element {
 	return out
 }
 
-// ends says whether an entry ends when it should; the zero time is never.
-func ends(n entry, end, now time.Time) bool {
-	if end.IsZero() || n.remaining == 0 {
-		return end.IsZero() && n.remaining == 0
+// ends says whether the entry found ends when it should; the zero time is never.
+func (q query) ends(end time.Time) bool {
+	if end.IsZero() || q.entry.remaining == 0 {
+		return end.IsZero() && q.entry.remaining == 0
 	}
-	return (n.remaining - end.Sub(now)).Abs() <= slack
+	return (q.entry.remaining - end.Sub(q.at)).Abs() <= slack+q.loose
 }
 
 // slack is how far the kernel's end of an element may be from the asked one.

@@ -179,7 +179,6 @@ func (r *reconciliation) different(ops []op, results []firewall.Result) ([]op, e
 	if err := get(e.reader, e.config.Table, queries); err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	now := e.now()
 	same := make(map[int]bool)
 	for j, q := range queries {
 		o := &ops[asked[j]]
@@ -188,7 +187,7 @@ func (r *reconciliation) different(ops []op, results []firewall.Result) ([]op, e
 			return nil, fmt.Errorf("read set %s: %w", q.set, q.err)
 		case !q.found && o.remove:
 			same[asked[j]] = true
-		case q.found && !o.remove && ends(q.entry, o.end, now) && q.entry.comment == o.comment:
+		case q.found && !o.remove && q.ends(o.end) && q.entry.comment == o.comment:
 			same[asked[j]] = true
 			e.sample(*o)
 		default:

@@ -17,17 +17,18 @@ type segment struct {
 	end         time.Time // zero: permanent
 	comment     string
 	count       firewall.Counters // of what was read
+	loose       time.Duration     // how long the reading took: end is that uncertain
 }
 
 func (s segment) same(o segment) bool {
 	if s.first != o.first || s.last != o.last || s.comment != o.comment || s.end.IsZero() != o.end.IsZero() {
 		return false
 	}
-	return s.end.Sub(o.end).Abs() <= slack
+	return s.end.Sub(o.end).Abs() <= slack+s.loose+o.loose
 }
 
 func (s segment) covers(o segment) bool {
-	return s.first.Compare(o.first) <= 0 && s.last.Compare(o.last) >= 0 && !outlastsBy(o.end, s.end, slack)
+	return s.first.Compare(o.first) <= 0 && s.last.Compare(o.last) >= 0 && !outlastsBy(o.end, s.end, slack+s.loose)
 }
 
 // outlasts says whether an end at a is later than one at b, where the zero time is never.
@@ -123,14 +124,16 @@ func trailingZeros(a netip.Addr) int {
 }
 
 // readSegments gives the intervals of a set, ascending.
-func readSegments(l *link, table, set string, now time.Time) ([]segment, error) {
+func readSegments(l *link, table, set string, clock func() time.Time) ([]segment, error) {
 	var all []entry
+	start := clock()
 	if err := dump(l, table, set, func(n entry) bool {
 		all = append(all, n)
 		return true
 	}); err != nil {
 		return nil, err
 	}
+	now := clock()
 	slices.SortFunc(all, func(a, b entry) int {
 		if c := a.key.Compare(b.key); c != 0 || a.end == b.end {
 			return c
@@ -145,7 +148,7 @@ func readSegments(l *link, table, set string, now time.Time) ([]segment, error) 
 		if n.end {
 			continue
 		}
-		s := segment{first: n.key, comment: n.comment, count: n.count}
+		s := segment{first: n.key, comment: n.comment, count: n.count, loose: now.Sub(start)}
 		if n.remaining != 0 {
 			s.end = now.Add(n.remaining)
 		}

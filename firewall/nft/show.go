@@ -208,7 +208,7 @@ func (e *Enforcer) showElements(s *nftables.Set, limit int) ([]string, bool, err
 	defer func() { _ = l.close() }()
 	if s.Interval {
 		now := e.now()
-		all, err := readSegments(l, e.config.Table, s.Name, now)
+		all, err := readSegments(l, e.config.Table, s.Name, e.now)
 		for _, seg := range all {
 			key := seg.first.String() + "-" + seg.last.String()
 			if p := seg.prefixes(); len(p) == 1 {

@@ -51,6 +51,7 @@ func chainBodies(listing string) map[string]string {
 // TestShowIsTheTable loads what Show writes with the program nft and compares the two tables:
 // the texts of our rules mean what their expressions do.
 func TestShowIsTheTable(t *testing.T) {
+	t.Parallel()
 	requireKernel(t, "nft")
 	ns := newNamespace(t)
 	e := openIn(t, ns)
@@ -98,6 +99,7 @@ func TestShowIsTheTable(t *testing.T) {
 }
 
 func TestVerifyAndRemove(t *testing.T) {
+	t.Parallel()
 	requireKernel(t, "nft")
 	ns := newNamespace(t)
 	o := options(int(ns))
@@ -144,6 +146,7 @@ func TestVerifyAndRemove(t *testing.T) {
 }
 
 func TestDiagnose(t *testing.T) {
+	t.Parallel()
 	requireKernel(t, "ip")
 	ns := newNamespace(t)
 	diagnose := func() (kinds []string) {
@@ -184,6 +187,7 @@ func TestDiagnose(t *testing.T) {
 
 // TestRemoveAll takes the table out under an Enforcer that owns it.
 func TestRemoveAll(t *testing.T) {
+	t.Parallel()
 	requireKernel(t, "nft")
 	ns := newNamespace(t)
 	e := openIn(t, ns)

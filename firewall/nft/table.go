@@ -120,6 +120,13 @@ func (e *Enforcer) structure() error {
 		c.AddChain(e.chain(ch))
 		c.FlushChain(e.chain(ch))
 	}
+	// The numbers by which a transaction knows its new sets. The library would take them from a
+	// variable that all its connections share without a lock.
+	lastID := uint32(0)
+	id := func() uint32 {
+		lastID++
+		return lastID
+	}
 	wanted := make(map[string]bool)
 	want := func(s *nftables.Set) error {
 		wanted[s.Name] = true
@@ -131,6 +138,7 @@ func (e *Enforcer) structure() error {
 			c.DelSet(&nftables.Set{Table: e.table, Name: s.Name})
 			e.log.Warn("a set was not of our shape and is made anew, empty", "set", s.Name)
 		}
+		s.ID = id()
 		return c.AddSet(s, nil)
 	}
 	for _, s := range e.definitions() {
@@ -140,7 +148,9 @@ func (e *Enforcer) structure() error {
 	}
 	for _, r := range e.program(ids) {
 		for _, a := range r.sets {
-			s := &nftables.Set{Table: e.table, Anonymous: true, Constant: true, Interval: a.interval, KeyType: a.key}
+			s := &nftables.Set{
+				Table: e.table, ID: id(), Name: "__set%d", Anonymous: true, Constant: true, Interval: a.interval, KeyType: a.key,
+			}
 			if err := c.AddSet(s, a.elements); err != nil {
 				return fmt.Errorf("rule %q: %w", r.text, err)
 			}

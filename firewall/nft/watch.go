@@ -268,7 +268,7 @@ func (e *Enforcer) lookAtElements() (string, error) {
 		if len(n.elements) == 0 {
 			continue
 		}
-		have, err := readSegments(e.reader, e.config.Table, id.name(), now)
+		have, err := readSegments(e.reader, e.config.Table, id.name(), e.now)
 		if err = ignore(err, unix.EINTR); err != nil {
 			return "", err
 		}

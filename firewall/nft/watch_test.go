@@ -86,6 +86,7 @@ func count(t *testing.T, e *Enforcer) int {
 }
 
 func TestWatchRepairsWhatOthersChange(t *testing.T) {
+	t.Parallel()
 	requireKernel(t, "nft")
 	ns := newNamespace(t)
 	e := openIn(t, ns, func(o *Options) { o.Config.Owner = "off" })
@@ -151,6 +152,7 @@ func TestWatchRepairsWhatOthersChange(t *testing.T) {
 
 // TestOwnedTableRefusesOthers: the kernel guards the table while we run, and keeps it after.
 func TestOwnedTableRefusesOthers(t *testing.T) {
+	t.Parallel()
 	requireKernel(t, "nft")
 	ns := newNamespace(t)
 	e := openIn(t, ns)
@@ -196,6 +198,7 @@ func TestOwnedTableRefusesOthers(t *testing.T) {
 }
 
 func TestEmptyScopesAreRemoved(t *testing.T) {
+	t.Parallel()
 	requireKernel(t, "nft")
 	ns := newNamespace(t)
 	e := openIn(t, ns)

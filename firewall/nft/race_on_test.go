@@ -1,0 +1,6 @@
+//go:build race
+
+package nft
+
+// raceDetector says whether the tests run with it, several times slower.
+const raceDetector = true
