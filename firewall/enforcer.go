@@ -20,7 +20,7 @@ type Element struct {
 	Prefix  netip.Prefix // masked; a single address is a /32, or /64 for IPv6 offenders, or /128
 	Scope   Scope
 	End     time.Time // zero: permanent
-	Comment string    // the jail that holds it longest; at most 128 bytes
+	Comment string    // the jail that holds it longest; cut to MaxComment bytes
 	Verdict Verdict
 }
 
@@ -39,7 +39,8 @@ type Change struct {
 	Remove bool // Only Prefix and Scope are looked at
 }
 
-// Result says what became of one change.
+// Result says what became of one change. A change that a later one of the same call replaces has
+// the later one's result.
 type Result struct {
 	Change
 	Enforced bool  // read back from the kernel: present as asked, or gone as asked
