@@ -16,6 +16,7 @@ type cache struct {
 	words  int      // of the set
 	class  [256]uint16
 	before [256]uint16
+	limit  int // of slab, in words
 	held   int // words of it that the Machine has counted
 }
 
@@ -32,8 +33,9 @@ const (
 	maxMachine = 12 << 20 // of all Regexps in one Machine
 )
 
-func newCache(re *Regexp) *cache {
+func newCache(re *Regexp, limit int) *cache {
 	c := &cache{
+		limit:  limit,
 		slab:   make([]uint32, 1, 1024),
 		hash:   make([]uint32, 64),
 		starts: make([]uint32, re.ctx.n),
@@ -69,7 +71,7 @@ search:
 	}
 	row := len(c.slab)
 	size := int(c.stride) + len(set)
-	if row+size > maxSlab {
+	if row+size > c.limit {
 		return 0
 	}
 	c.slab = append(c.slab, make([]uint32, c.stride)...)

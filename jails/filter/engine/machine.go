@@ -11,6 +11,7 @@ type Machine struct {
 		re *Regexp
 		c  *cache
 	}
+	limit int      // of one cache, in words
 	held  int      // words in caches
 	built int      // states computed, ever
 	spent int      // instructions evaluated for states in this search
@@ -22,7 +23,7 @@ type Machine struct {
 }
 
 // NewMachine returns an empty Machine.
-func NewMachine() *Machine { return &Machine{caches: map[*Regexp]*cache{}} }
+func NewMachine() *Machine { return &Machine{caches: map[*Regexp]*cache{}, limit: maxSlab} }
 
 // Search looks for the leftmost match, choosing alternatives in Python's order. On success caps,
 // if it is not nil, holds offsets in the subject: start and end of the match, then of each group,
@@ -111,7 +112,7 @@ func (m *Machine) cache(re *Regexp) *cache {
 	}
 	c := m.caches[re]
 	if c == nil {
-		c = newCache(re)
+		c = newCache(re, m.limit)
 		m.caches[re] = c
 	}
 	slot.re, slot.c = re, c
@@ -148,7 +149,7 @@ func (m *Machine) reverse(re *Regexp, c *cache, text []byte, end int) (start int
 		}
 		// Full: begin anew with the states of this line alone.
 		held := c.held
-		*c = *newCache(re)
+		*c = *newCache(re, m.limit)
 		c.held = held
 	}
 	start, err = m.uncached(re, c, text, end)
