@@ -2,7 +2,6 @@ package nft
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -22,7 +21,7 @@ type bannedPrefix struct {
 
 // MatchConntrackFlow is called for each connection.
 func (b banned) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
-	src, ok := netip.AddrFromSlice(net.IP(flow.Forward.SrcIP))
+	src, ok := netip.AddrFromSlice(flow.Forward.SrcIP)
 	if !ok {
 		return false
 	}

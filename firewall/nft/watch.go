@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -58,13 +59,14 @@ func (e *Enforcer) Watch(ctx context.Context, lost func(Loss)) error {
 	defer stop()
 	changes := make(chan change) // unbuffered: the socket's buffer holds what waits, and loses what does not fit
 	received := make(chan error, 1)
+	var receiver sync.WaitGroup
 	inner, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
 		_ = conn.SetReadDeadline(time.Unix(1, 0))
-		<-received
+		receiver.Wait()
 	}()
-	go func() { received <- receiveChanges(inner, conn, changes) }()
+	receiver.Go(func() { received <- receiveChanges(inner, conn, changes) })
 
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -75,7 +77,6 @@ func (e *Enforcer) Watch(ctx context.Context, lost func(Loss)) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-received:
-			received <- err
 			if ctx.Err() != nil {
 				return nil
 			}

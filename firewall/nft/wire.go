@@ -61,12 +61,6 @@ func (e *encoder) close(at int) {
 	}
 }
 
-func (e *encoder) bytes(typ uint16, v []byte) {
-	at := e.nest(typ)
-	e.b = append(e.b, v...)
-	e.close(at)
-}
-
 func (e *encoder) text(typ uint16, s string) {
 	at := e.nest(typ)
 	e.b = append(append(e.b, s...), 0)
