@@ -70,12 +70,12 @@ func TestWorstLines(t *testing.T) {
 			}
 		}
 		slices.Sort(patterns)
-		every := 10
+		every := 20
 		switch {
 		case *long:
 			every = 1
 		case testing.Short():
-			every = 20
+			every = 40
 		}
 		var some []string
 		for i := 0; i < len(patterns); i += every {
