@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,8 +13,8 @@ import (
 
 // socketFile is the file of a unix socket that we made.
 type socketFile struct {
-	path     string
-	dev, ino uint64
+	path string
+	info fs.FileInfo
 }
 
 // listenFile makes room for the socket file, opens the socket and gives the file its mode.
@@ -41,29 +40,17 @@ func (l *Listener) listenFile(open func() error) error {
 }
 
 func newSocketFile(path string) (*socketFile, error) {
-	st, err := stat(path)
-	if err != nil {
-		return nil, err
-	}
-	return &socketFile{path: path, dev: st.Dev, ino: st.Ino}, nil
-}
-
-func stat(path string) (*syscall.Stat_t, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil, fmt.Errorf("stat %q: no inode", path)
-	}
-	return st, nil
+	return &socketFile{path, info}, nil
 }
 
 // remove deletes the file, unless somebody put another one in its place.
 func (f *socketFile) remove() error {
-	st, err := stat(f.path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (st.Dev != f.dev || st.Ino != f.ino) {
+	info, err := os.Lstat(f.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, f.info) {
 		return nil
 	}
 	if err != nil {
