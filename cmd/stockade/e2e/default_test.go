@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -225,6 +226,8 @@ func TestReadme(t *testing.T) {
 		h = plainHost(t)
 	}
 	h.env = append(h.env, "PATH="+binaries+":"+os.Getenv("PATH"), "GOFLAGS=-buildvcs=false")
+	// The reader sets S to the socket that serve names.
+	script = regexp.MustCompile(`(?m)^S=.*$`).ReplaceAllLiteralString(script, "S="+h.socket())
 	if !strings.Contains(script, "stockade serve") {
 		h.start(filepath.Join(binaries, "stockade"), "serve")
 	} else if h.ns != "" { // the namespaces, in which the script starts it
