@@ -47,15 +47,13 @@ func (m *Matcher) regex(f int, flt *Filter, cand *candidates, line *Line, subjec
 			continue
 		}
 		lines := 1
-		matched := text
 		if r != nil {
 			lo, hi := m.caps[0], m.caps[1]
 			if flt.pref != nil {
 				// The match is inside the content: lines are told apart in the whole.
 				lo, hi = m.pcaps[0], m.pcaps[1]
 			}
-			matched = m.rings.matched(lo, hi)
-			if m.ignored(flt, matched) {
+			if m.ignored(flt, m.rings.matched(lo, hi)) {
 				m.stats.Ignored++
 				m.rings.take(r, lo, hi, rule.roles.skipLines, m.caps)
 				return
@@ -74,7 +72,7 @@ func (m *Matcher) regex(f int, flt *Filter, cand *candidates, line *Line, subjec
 func (c *ringCache) matched(lo, hi int) []byte {
 	from, to, start := -1, 0, 0
 	for _, end := range c.ends {
-		if start < hi && end >= lo {
+		if start < hi && end > lo {
 			if from < 0 {
 				from = start
 			}

@@ -87,7 +87,7 @@ func (r *ring) push(line []byte, limit int) {
 func (c *ringCache) take(r *ring, lo, hi int, skips []int, caps []int) int {
 	taken, kept, start := 0, r.lines[:0:0], 0
 	for i, end := range c.ends {
-		covered := start < hi && end >= lo && !(start == end && end == lo && lo == hi)
+		covered := start < hi && end > lo
 		if covered && !skipped(start, end, skips, caps) {
 			taken++
 		} else {

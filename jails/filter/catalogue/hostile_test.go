@@ -125,7 +125,7 @@ func escapeAs(how, s string) string {
 // TestHostileFields puts hostile text into every marked field: the one accused must be the true
 // peer or nobody.
 func TestHostileFields(t *testing.T) {
-	n := 10_000
+	n := 5_000
 	switch {
 	case *long:
 		n = 1_000_000
