@@ -1,0 +1,157 @@
+package fail2ban
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"stockade/jails/filter"
+	"stockade/jails/filter/dates"
+)
+
+// Filter is what a reference to a filter file names.
+type Filter struct {
+	Expanded *Expanded
+	// Spec is made for received entries: its Form writes the line that the filter expects.
+	Spec filter.Spec
+	// Raw is made for lines of files: the text of a line is all of it, and its Form cuts the date.
+	Raw filter.Spec
+	// Dates finds the date of lines of files, with the zone of this host. Clone it for other
+	// goroutines.
+	Dates *dates.Detector
+	// Header says that Spec's lines begin with host, app and process id.
+	Header bool
+	// Warnings are things that the filter asks for and does not get, one sentence each.
+	Warnings []string
+}
+
+// Spec returns the filter that a reference names, made for received entries. logtype is file,
+// short, journal or rfc5424 and decides which lines the filter expects where neither its options
+// nor its own definition do; empty means file.
+func Spec(ref, logtype string) (filter.Spec, error) {
+	f, err := Read(ref, logtype)
+	if err != nil {
+		return filter.Spec{}, err
+	}
+	return f.Spec, nil
+}
+
+// Read returns the filter that a reference names, with all that is known of it. See Spec for
+// logtype.
+func Read(ref, logtype string) (*Filter, error) {
+	path, options, err := Parse(ref)
+	if err != nil {
+		return nil, err
+	}
+	switch logtype {
+	case "", LogFile, LogShort, LogJournal, LogRFC5424:
+	default:
+		return nil, fmt.Errorf("filter %q: logtype %q must be file, short, journal or rfc5424", ref, logtype)
+	}
+	e, err := Load(find(path), Options{Filter: options, Logtype: logtype})
+	if err != nil {
+		return nil, err
+	}
+	return New(e)
+}
+
+// unproven are filters of daemons that speak UDP, so that one packet with a forged sender makes
+// them name any address.
+var unproven = []string{
+	"named-refused", "nsd", "asterisk", "freeswitch", "openvpn", "portsentry", "scanlogd", "counter-strike", "murmur",
+}
+
+// New makes a filter of a resolved file.
+//
+// The apps that it listens to: if its patterns begin with a syslog header, all that its _daemon
+// can be, or where that says nothing what its journalmatch names as _COMM; and what its
+// journalmatch names as SYSLOG_IDENTIFIER. Where this gives no name, all apps.
+func New(e *Expanded) (*Filter, error) {
+	name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(e.Path), ".conf"), ".local")
+	d, err := dates.Compile(e.DatePattern, dates.Options{})
+	if err != nil {
+		return nil, &Error{e.Path, 0, fmt.Sprintf("datepattern: %v", err)}
+	}
+	if len(e.FailRegex) == 0 {
+		return nil, &Error{e.Path, 0, "it has no failregex: is it a file for others to include?"}
+	}
+	if e.MaxLines > filter.MaxMaxLines {
+		return nil, &Error{e.Path, 0, fmt.Sprintf("maxlines %d must be between 1 and %d", e.MaxLines, filter.MaxMaxLines)}
+	}
+	f := &Filter{Expanded: e, Dates: d, Spec: filter.Spec{
+		Name: name, FailRegex: e.FailRegex, IgnoreRegex: e.IgnoreRegex, PrefRegex: e.PrefRegex,
+		MaxLines: e.MaxLines, Unproven: slices.Contains(unproven, name), Names: e.UseDNS == "raw",
+	}}
+	f.warn()
+	daemons := appGlobs(e.Daemon)
+	header := e.Logtype
+	if f.Header = f.begins(headerOf(header, daemons)); !f.Header && header != LogFile {
+		header = LogFile
+		f.Header = f.begins(headerOf(header, daemons))
+	}
+	if f.Header {
+		f.Spec.Apps = daemons
+		if len(daemons) == 0 {
+			f.Spec.Apps = journalNames(e.JournalMatch, "_COMM")
+		}
+	}
+	for _, n := range journalNames(e.JournalMatch, "SYSLOG_IDENTIFIER") {
+		if !slices.Contains(f.Spec.Apps, n) {
+			f.Spec.Apps = append(f.Spec.Apps, n)
+		}
+	}
+	f.Raw = f.Spec
+	cut := textForm("fail2ban/date "+strconv.Quote(e.DatePattern), d, false)
+	f.Raw.Form = cut
+	switch {
+	case f.Header:
+		f.Spec.Form = headerForm(header)
+	case f.begins([]string{" "}):
+		f.Spec.Form = textForm("fail2ban/blank "+strconv.Quote(e.DatePattern), d, true)
+	default:
+		f.Spec.Form = cut
+	}
+	return f, nil
+}
+
+// warn tells what the filter asks for in vain.
+func (f *Filter) warn() {
+	switch dns := strings.ToLower(strings.TrimSpace(f.Expanded.UseDNS)); dns {
+	case "", "no", "raw":
+	default:
+		f.Warnings = append(f.Warnings, fmt.Sprintf("usedns = %s: names are never looked up, because the answer belongs to whoever "+
+			"owns the name; lines that name a host without its address do not match", shorten(dns)))
+	}
+}
+
+// begins reports whether a pattern of the filter can begin with one of the texts.
+func (f *Filter) begins(texts []string) bool {
+	patterns := f.Spec.FailRegex
+	if f.Spec.PrefRegex != "" {
+		patterns = []string{f.Spec.PrefRegex}
+	}
+	for _, p := range patterns {
+		for _, t := range texts {
+			if accepts(p, t) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// headerOf returns headers as lines of a log type have them, by the daemons that may write them.
+func headerOf(logtype string, daemons []string) []string {
+	if len(daemons) == 0 {
+		daemons = []string{"daemon"}
+	}
+	var out []string
+	for _, d := range daemons[:min(len(daemons), 4)] {
+		d = strings.NewReplacer("/**", "/x", "*", "x", "?", "x", `\`, "").Replace(d)
+		l := &filter.Line{Host: []byte("host"), App: []byte(d), PID: []byte("1")}
+		out = append(out, string(headerForm(logtype).Build(nil, l)))
+	}
+	return out
+}
