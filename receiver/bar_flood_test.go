@@ -103,7 +103,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 		ends   bool
 		reason string
 	}{
-		{"key updates alone", func(f *records) []byte { return f.keyUpdate(nil) }, true, ""},
+		{"key updates alone", func(f *records) []byte { return f.keyUpdate(nil) }, true, ReasonRecord},
 		{"key updates hidden among single bytes", func(f *records) []byte {
 			var b []byte
 			for range 15 {
@@ -111,7 +111,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 			}
 			return f.record(b, 23, []byte("x"))
 		}, true, ReasonOverhead},
-		{"empty records", func(f *records) []byte { return f.record(nil, 23, nil) }, true, ""},
+		{"empty records", func(f *records) []byte { return f.record(nil, 23, nil) }, true, ReasonRecord},
 		{"single bytes", func(f *records) []byte { return f.record(nil, 23, []byte("x")) }, false, ""},
 		{"a key update before each line", func(f *records) []byte {
 			return f.record(f.keyUpdate(nil), 23, []byte("<38>Nov 24 06:00:00 web1 sshd[7]: hello\n"))
@@ -181,7 +181,7 @@ func TestOpenSSLClient(t *testing.T) {
 	secure.send(in, "<38>a: before\n")
 	secure.lines(1)
 	secure.send(in, "R\n") // renegotiate
-	secure.wait("the end of a renegotiating client", func() bool { return secure.Stats().Open == 0 })
+	secure.wait("the end of a renegotiating client", func() bool { return secure.Stats().Open == 0 && secure.refusals(ReasonRecord) == 1 })
 	t.Logf("A9: openssl s_client is closed when it renegotiates; %d line before it", secure.rec.count())
 }
 

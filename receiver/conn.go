@@ -197,10 +197,22 @@ func (c *conn) verdict(err error) error {
 		return &refusedError{mistake(c.head, ReasonFraming), err.Error()}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &refusedError{ReasonPartial, fmt.Sprintf("a frame was not complete after %s", c.s.l.limits.partial)}
+	case c.tls != nil && brokenTLS(err):
+		return &refusedError{ReasonRecord, err.Error()}
 	case c.inside && (c.fr.Mode() != frame.LF || !errors.Is(err, io.EOF)):
 		return &refusedError{ReasonPartial, "the connection ended inside a frame"}
 	}
 	return nil // EOF, reset, a TLS alert: the sender's business
+}
+
+// brokenTLS tells an error that crypto/tls found in the peer's records from one of the network
+// or an alert that the peer sent.
+func brokenTLS(err error) bool {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	var op *net.OpError
+	return !errors.As(err, &op) || op.Op == "local error"
 }
 
 // refuse counts why a connection ends; nil is no refusal.

@@ -30,6 +30,7 @@ const (
 	ReasonFraming         = "framing"             // the frame edges were lost
 	ReasonPartial         = "partial_frame"       // a frame stopped half way
 	ReasonOverhead        = "tls_overhead"        // a flood of records without text
+	ReasonRecord          = "tls_record"          // TLS records against the protocol: renegotiation, key updates alone
 	ReasonFormat          = "format"              // not what the listener's format demands
 	ReasonRemoved         = "source_removed"      // its source left the configuration
 )
