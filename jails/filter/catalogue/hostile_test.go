@@ -130,7 +130,7 @@ func TestHostileFields(t *testing.T) {
 	case *long:
 		n = 1_000_000
 	case testing.Short() || raceEnabled:
-		n = 1_000
+		n = 200
 	case os.Getenv("STOCKADE_REQUIRE") == "all":
 		n = 100_000
 	}
