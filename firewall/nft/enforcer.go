@@ -150,6 +150,10 @@ func (e *Enforcer) takeOver() error {
 			e.sets[id] = true
 		}
 	}
+	if e.config.Owner == "auto" && !e.owned {
+		e.log.Info("others may change our table, which is repaired then",
+			"hint", "the kernel is older than 6.9, or the table was made without owner: stockade firewall remove, then start again")
+	}
 	if err := e.structure(); err != nil {
 		return err
 	}

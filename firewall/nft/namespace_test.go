@@ -61,13 +61,18 @@ func requireKernel(t testing.TB, programs ...string) {
 			reason = fmt.Sprintf("needs the program %s", p)
 		}
 	}
-	switch {
-	case reason == "":
-	case os.Getenv("STOCKADE_REQUIRE") == "all":
-		t.Fatal(reason)
-	default:
-		t.Skip(reason)
+	if reason != "" {
+		skip(t, reason)
 	}
+}
+
+// skip skips the test, or fails it where nothing may be skipped.
+func skip(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("STOCKADE_REQUIRE") == "all" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
 }
 
 // in runs f on a thread of its own in the namespace. Sockets that f opens belong to the namespace.

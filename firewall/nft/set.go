@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,14 +85,34 @@ func (s setID) name() string {
 	return n + scope + suffix
 }
 
-// scopeComment is what the comment of a set of ports begins with; the scope follows.
-const scopeComment = "ports "
+// The parts of a set's comment, joined by "; ".
+const (
+	scopeComment  = "ports "  // the scope follows
+	prefixComment = "prefix " // the bits of the keys that count follow
+)
+
+// comment is what a set of this name cannot say by it.
+func (s setID) comment(ipv6Prefix int) string {
+	var parts []string
+	if s.scope != "" {
+		parts = append(parts, scopeComment+string(s.scope))
+	}
+	if s.kind == ban6 {
+		parts = append(parts, prefixComment+strconv.Itoa(ipv6Prefix))
+	}
+	return strings.Join(parts, "; ")
+}
 
 // parseSet finds what a set of our table is from its name and comment.
 func parseSet(name, comment string) (setID, bool) {
 	for k := range kinds {
 		for _, v := range []firewall.Verdict{firewall.Drop, firewall.Reject} {
-			scope, _ := strings.CutPrefix(comment, scopeComment)
+			scope := ""
+			for part := range strings.SplitSeq(comment, "; ") {
+				if s, ok := strings.CutPrefix(part, scopeComment); ok {
+					scope = s
+				}
+			}
 			id := setID{k, firewall.Scope(scope), v}
 			if _, err := id.scope.Ports(); err == nil && id.name() == name {
 				return id, true
@@ -140,9 +161,7 @@ func (e *Enforcer) banDefinition(id setID) *nftables.Set {
 	if !id.v4() {
 		s.KeyType = nftables.TypeIP6Addr
 	}
-	if id.scope != "" {
-		s.Comment = scopeComment + string(id.scope)
-	}
+	s.Comment = id.comment(e.config.IPv6Prefix)
 	return s
 }
 
@@ -165,7 +184,8 @@ type found struct {
 	handle        uint64
 }
 
-// fits says whether the set can hold what the definition is for.
+// fits says whether the set holds what the definition is for. Keys of ban6 that were masked to
+// another length mean nothing now.
 func (f found) fits(s *nftables.Set) bool {
 	want := uint32(0)
 	if s.Interval {
@@ -178,7 +198,7 @@ func (f found) fits(s *nftables.Set) bool {
 		want |= unix.NFT_SET_EVAL
 	}
 	const looked = unix.NFT_SET_INTERVAL | unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL | unix.NFT_SET_MAP | unix.NFT_SET_CONSTANT
-	return f.flags&looked == want && f.keyLen == s.KeyType.Bytes
+	return f.flags&looked == want && f.keyLen == s.KeyType.Bytes && f.comment == s.Comment
 }
 
 // nftaSetHandle is NFTA_SET_HANDLE, which x/sys lacks.

@@ -158,7 +158,7 @@ func TestOwnedTableRefusesOthers(t *testing.T) {
 	e := openIn(t, ns)
 	s := fill(t, e, 100)
 	if !e.Owned() {
-		t.Skip("the kernel is older than 6.9")
+		skip(t, "the kernel is older than 6.9: tables have no owner that leaves them")
 	}
 	foreign := func(args ...string) error {
 		return in(ns, func() error { return exec.Command("nft", args...).Run() })
