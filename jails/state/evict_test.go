@@ -20,7 +20,7 @@ func heap() int64 {
 // T8: an offender at 4 of 5 is banned on its fifth failure, however many others pass by meanwhile,
 // and the memory stays within the bound.
 func TestOffenderOutlivesAFlood(t *testing.T) {
-	flood := uint32(size(10000, 80000, 10000000))
+	flood := uint32(size(10000, 50000, 10000000))
 	rows := size(500, 5000, 1000000)
 	clock := newFakeClock()
 	s := testStore(t, Options{Now: clock.now, MaxWindows: rows})

@@ -201,7 +201,7 @@ func (m *model) compareEffective(s *Store, bans map[modelKey]time.Time) error {
 
 // D8: the store against the model, with 32 readers that look for objects that change.
 func TestStoreAgreesWithAModel(t *testing.T) {
-	steps := size(2500, 15000, 1000000)
+	steps := size(2500, 10000, 1000000)
 	var wallClock atomic.Int64
 	wallClock.Store(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).UnixNano())
 	now := func() time.Time { return time.Unix(0, wallClock.Load()) }
