@@ -20,6 +20,7 @@ type span struct{ from, to uint32 }
 // item is one line in a batch. Its texts are spans of the batch's buffer.
 type item struct {
 	received time.Time
+	at       time.Time // when it counts
 	source   *receiver.Source
 	grant    *grant
 	route    filter.Route
@@ -74,9 +75,10 @@ func (b *batch) keep(text []byte) span {
 }
 
 // add copies what the worker needs of an entry.
-func (b *batch) add(e *receiver.Entry, g *grant, r filter.Route) {
+func (b *batch) add(e *receiver.Entry, at time.Time, g *grant, r filter.Route) {
 	it := item{
 		received: e.Received,
+		at:       at,
 		source:   e.Source,
 		grant:    g,
 		route:    r,

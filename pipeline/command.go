@@ -58,22 +58,29 @@ func (p *Pipeline) Approve(ctx context.Context, source string) (int, error) {
 	return len(began.await), p.enforce(ctx, began)
 }
 
-// releaseHeld begins bans that waited for a quota as the quota allows, until ctx is done.
-func (p *Pipeline) releaseHeld(ctx context.Context) {
+// keepHouse begins bans that waited for a quota as the quota allows, and saves the clocks of the
+// sources, until ctx is done.
+func (p *Pipeline) keepHouse(ctx context.Context) {
 	tick := time.NewTicker(releaseEvery)
 	defer tick.Stop()
+	save := time.NewTicker(saveEvery)
+	defer save.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 			p.beginHeld(p.quotas.release())
+		case <-save.C:
+			p.saveHistories()
 		}
 	}
 }
 
-// releaseEvery is how often held bans are looked at.
-const releaseEvery = 500 * time.Millisecond
+const (
+	releaseEvery = 500 * time.Millisecond // how often held bans are looked at
+	saveEvery    = 5 * time.Minute        // how often the clocks of the sources are saved
+)
 
 // beginHeld begins bans that were held, with their time starting now. The notice awaits them.
 func (p *Pipeline) beginHeld(held []*state.Ban) (n notice) {

@@ -15,9 +15,11 @@ type Feed struct {
 	turn    uint32   // the worker that gets this feed's stateless lines, modulo their number
 	batches []*batch // one per worker; nil when empty
 
-	source *receiver.Source // the last entry's, with its grant under plan
-	plan   *Plan
-	grant  *grant
+	source  *receiver.Source // the last entry's, with its grant under plan and its history
+	plan    *Plan
+	grant   *grant
+	history *history
+	resumed bool // a connection of the source broke before this one began
 }
 
 // Put admits and routes one entry. It allocates nothing, and copies nothing that no jail looks at.
@@ -27,7 +29,7 @@ func (f *Feed) Put(e *receiver.Entry) {
 	plan := f.p.plan.Load()
 	if e.Source != f.source || plan != f.plan {
 		f.Flush() // a batch is of one plan
-		f.source, f.plan, f.grant = e.Source, plan, plan.grants[e.Source.Name]
+		f.take(e.Source, plan)
 	}
 	if e.Continued {
 		st.Continued.Add(1)
@@ -43,15 +45,36 @@ func (f *Feed) Put(e *receiver.Entry) {
 		e.Source.Refused.Add(reason, e.Received, e.Raw)
 		return
 	}
+	if !f.lossy && f.history.repeated(e) && f.resumed {
+		st.Repeated.Add(1)
+		return
+	}
 	n := f.worker(e, route)
 	b := f.batches[n]
 	if b == nil {
 		b = newBatch(plan)
 		f.batches[n] = b
 	}
-	b.add(e, f.grant, route)
+	b.add(e, f.history.at(e), f.grant, route)
 	if b.full() {
 		f.send(n)
+	}
+}
+
+// take notes whose lines follow.
+func (f *Feed) take(s *receiver.Source, plan *Plan) {
+	if f.source == nil || f.source.Name != s.Name {
+		f.history = f.p.histories.of(s.Name)
+		f.resumed = f.history.broken()
+	}
+	f.source, f.plan, f.grant = s, plan, plan.grants[s.Name]
+}
+
+// Broken says that the connection ended without the sender's consent, so that it may repeat lines
+// on its next one.
+func (f *Feed) Broken() {
+	if f.history != nil {
+		f.history.noteBroken()
 	}
 }
 

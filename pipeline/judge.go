@@ -59,7 +59,7 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		Jail:     jail.Name,
 		Prefix:   prefix,
 		Addr:     addr,
-		Time:     it.received,
+		Time:     it.at,
 		Received: it.received,
 		Attempts: attempts,
 		Evidence: w.evidence(b, it, m),
@@ -83,7 +83,7 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 func (w *worker) evidence(b *batch, it *item, m *filter.Match) state.Evidence {
 	raw := b.text(it.raw)
 	return state.Evidence{
-		Time:     it.received,
+		Time:     it.at,
 		Received: it.received,
 		Source:   it.source.Name,
 		Trust:    trust(it.level).String(),

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,8 +39,9 @@ type Options struct {
 	Enforcer Firewall
 	Log      *slog.Logger
 
-	IPv6Prefix int // bits of the prefix that an IPv6 address is counted as; 0: 64
-	Workers    int // 0: one per processor
+	Dir        string // where the clocks of the sources are kept; "": nowhere
+	IPv6Prefix int    // bits of the prefix that an IPv6 address is counted as; 0: 64
+	Workers    int    // 0: one per processor
 }
 
 // Pipeline matches, judges, counts and enforces.
@@ -56,6 +58,9 @@ type Pipeline struct {
 	ready    chan struct{}
 	stopped  chan struct{} // closed when no worker takes batches any more
 	feeds    atomic.Uint32
+
+	dir       string
+	histories histories
 }
 
 // New builds a pipeline that does nothing until Run.
@@ -68,6 +73,7 @@ func New(o Options) *Pipeline {
 		guard:   o.Guard,
 		store:   o.Store,
 		quotas:  o.Quotas,
+		dir:     o.Dir,
 		v6bits:  cmp.Or(o.IPv6Prefix, 64),
 		log:     o.Log.With("component", "pipeline"),
 		ready:   make(chan struct{}),
@@ -99,6 +105,11 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	if err := p.enforcer.restore(ctx); err != nil {
 		return err
 	}
+	if p.dir != "" {
+		if err := p.histories.load(p.dir); err != nil {
+			p.log.Warn("the clocks of the sources are learned anew", "err", err)
+		}
+	}
 	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 
@@ -108,7 +119,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	var acknowledging sync.WaitGroup
 	acknowledging.Go(func() { p.enforcer.acks.run(acking) })
 	enforcing.Go(func() { p.enforcer.run(drained) })
-	enforcing.Go(func() { p.releaseHeld(drained) })
+	enforcing.Go(func() { p.keepHouse(drained) })
 	for _, w := range p.workers {
 		working.Go(func() { w.run(ctx) })
 	}
@@ -119,7 +130,18 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	enforcing.Wait()
 	stopAcks()
 	acknowledging.Wait()
+	p.saveHistories()
 	return nil
+}
+
+// saveHistories keeps the clocks of the sources for the next start.
+func (p *Pipeline) saveHistories() {
+	if p.dir == "" {
+		return
+	}
+	if err := p.histories.save(p.dir); err != nil {
+		p.log.Warn("the clocks of the sources are learned anew after a restart", "err", err)
+	}
 }
 
 // errStopping is what a change gets when the pipeline stops before it could be enforced.
@@ -148,7 +170,7 @@ func (p *Pipeline) Faults() []Fault {
 	} else {
 		p.enforcer.clearFault("state")
 	}
-	return append(p.enforcer.allFaults(), p.quotas.faults()...)
+	return slices.Concat(p.enforcer.allFaults(), p.quotas.faults(), p.histories.faults(time.Now()))
 }
 
 // Fault is one reason why bans are not real.

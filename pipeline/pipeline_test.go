@@ -155,7 +155,7 @@ func (r *rig) settle(t testing.TB) {
 	t.Helper()
 	st := r.Stats()
 	eventually(t, "every line is judged", func() bool {
-		return st.Lines.Load() == st.Ignored.Load()+st.Continued.Load()+st.Refused.Load()+st.Dropped.Load()+st.Unmatched.Load()+st.Matched.Load()
+		return st.Lines.Load() == st.Ignored.Load()+st.Continued.Load()+st.Refused.Load()+st.Repeated.Load()+st.Dropped.Load()+st.Unmatched.Load()+st.Matched.Load()
 	})
 }
 

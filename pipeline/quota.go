@@ -193,6 +193,19 @@ func (q *Quotas) approve(source string) []*state.Ban {
 	return out
 }
 
+// Release ends the quarantine of a source and reports whether it was in one. What waits goes on
+// waiting.
+func (q *Quotas) Release(source string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.by[source]
+	if s == nil || s.quarantined.IsZero() {
+		return false
+	}
+	s.quarantined = time.Time{}
+	return true
+}
+
 // forget drops what waits and for which lift returns true: an unban also takes back what was to come.
 func (q *Quotas) forget(lift func(*state.Ban) bool) (n int) {
 	q.mu.Lock()

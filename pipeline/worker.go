@@ -50,7 +50,7 @@ func (w *worker) work(b *batch) {
 			Host:     b.text(it.host),
 			PID:      b.text(it.pid),
 			Text:     b.text(it.text),
-			Time:     it.received,
+			Time:     it.at,
 			Facility: it.facility,
 			Source:   it.source.Name,
 		}

@@ -13,11 +13,13 @@ import (
 )
 
 func (a *app) sources() *cobra.Command {
-	return a.reading(&cobra.Command{
+	c := &cobra.Command{
 		Use:   "sources",
 		Short: "List the sources of log lines, what they sent and what was refused",
 		Args:  cobra.NoArgs,
-	}, func(ctx context.Context, _ []string) error {
+	}
+	c.AddCommand(a.release())
+	return a.reading(c, func(ctx context.Context, _ []string) error {
 		sources, err := ask(ctx, a, func(c *control.Client) (control.List[control.Source], error) { return c.Sources(ctx) })
 		if err != nil {
 			return err

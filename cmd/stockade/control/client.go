@@ -143,6 +143,16 @@ func (c *Client) Unban(ctx context.Context, r UnbanRequest) (UnbanResult, error)
 	return call[UnbanResult](ctx, c, http.MethodPost, "/v1/unban", r)
 }
 
+// Approve begins the bans that wait for a source's quota.
+func (c *Client) Approve(ctx context.Context, r SourceRequest) (ApproveResult, error) {
+	return call[ApproveResult](ctx, c, http.MethodPost, "/v1/approve", r)
+}
+
+// Release ends the quarantine of a source.
+func (c *Client) Release(ctx context.Context, r SourceRequest) (ReleaseResult, error) {
+	return call[ReleaseResult](ctx, c, http.MethodPost, "/v1/release", r)
+}
+
 // Reload makes the daemon read its configuration again.
 func (c *Client) Reload(ctx context.Context) (ReloadResult, error) {
 	return call[ReloadResult](ctx, c, http.MethodPost, "/v1/reload", struct{}{})

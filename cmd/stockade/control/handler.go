@@ -38,6 +38,8 @@ func newHandler(s Services, r roles, log *slog.Logger) http.Handler {
 	}, "jail")
 	post(h, mux, "/v1/ban", h.ban)
 	post(h, mux, "/v1/unban", h.unban)
+	post(h, mux, "/v1/approve", h.approve)
+	post(h, mux, "/v1/release", h.release)
 	post(h, mux, "/v1/reload", func(ctx context.Context, _ struct{}) (ReloadResult, error) { return s.Reload.Reload(ctx) })
 	mux.Handle("GET /metrics", h.allow(roleRead, metricsHandler(s, log).ServeHTTP))
 	mux.Handle("/", h.allow(roleRead, func(w http.ResponseWriter, r *http.Request) {

@@ -50,6 +50,27 @@ func (h *handler) unban(ctx context.Context, r UnbanRequest) (UnbanResult, error
 	return h.s.Unban.Unban(ctx, r)
 }
 
+func (h *handler) approve(ctx context.Context, r SourceRequest) (ApproveResult, error) {
+	if err := r.check(); err != nil {
+		return ApproveResult{}, err
+	}
+	return h.s.Approve.Approve(ctx, r)
+}
+
+func (h *handler) release(ctx context.Context, r SourceRequest) (ReleaseResult, error) {
+	if err := r.check(); err != nil {
+		return ReleaseResult{}, err
+	}
+	return h.s.Release.Release(ctx, r)
+}
+
+func (r *SourceRequest) check() error {
+	if r.Source == "" {
+		return usage("no source named")
+	}
+	return checkName("source", r.Source)
+}
+
 func usage(format string, args ...any) error {
 	return &Error{Code: CodeUsage, Message: fmt.Sprintf(format, args...)}
 }

@@ -41,6 +41,18 @@ type Unbanner interface {
 	Unban(ctx context.Context, r UnbanRequest) (UnbanResult, error)
 }
 
+// Approver begins the bans that wait for a source's quota; an unknown source is CodeUsage. It
+// returns once they are enforced.
+type Approver interface {
+	Approve(ctx context.Context, r SourceRequest) (ApproveResult, error)
+}
+
+// Releaser ends the quarantine of a source; an unknown source is CodeUsage, one that is in no
+// quarantine CodeNotFound.
+type Releaser interface {
+	Release(ctx context.Context, r SourceRequest) (ReleaseResult, error)
+}
+
 // Explainer tells what is known of an address.
 type Explainer interface {
 	Explain(ctx context.Context, t Target) (Explain, error)
@@ -67,6 +79,8 @@ type Services struct {
 	Bans       BanLister
 	Ban        Banner
 	Unban      Unbanner
+	Approve    Approver
+	Release    Releaser
 	Explain    Explainer
 	Reload     Reloader
 	Metrics    Meter
@@ -81,6 +95,8 @@ type Daemon interface {
 	BanLister
 	Banner
 	Unbanner
+	Approver
+	Releaser
 	Explainer
 	Reloader
 	Meter
@@ -90,6 +106,6 @@ type Daemon interface {
 func ServicesOf(d Daemon) Services {
 	return Services{
 		Status: d, JailReport: d, Jails: d, Sources: d, Bans: d,
-		Ban: d, Unban: d, Explain: d, Reload: d, Metrics: d,
+		Ban: d, Unban: d, Approve: d, Release: d, Explain: d, Reload: d, Metrics: d,
 	}
 }

@@ -157,6 +157,8 @@ type Source struct {
 	Refused   Counts     `json:"refused"` // lines and peers refused, by reason
 	QuotaLeft *int64     `json:"quota_left"`
 	LastSeen  *time.Time `json:"last_seen"`
+	Skew      int64      `json:"skew"`  // seconds its stamps are behind the time of arrival
+	Delay     int64      `json:"delay"` // seconds its last line waited on the way
 }
 
 // Explain is the answer to `explain ADDR`.
@@ -237,6 +239,21 @@ type UnbanRequest struct {
 // UnbanResult is the outcome of an unban.
 type UnbanResult struct {
 	Unbanned int64 `json:"unbanned"` // bans lifted
+}
+
+// SourceRequest names a source.
+type SourceRequest struct {
+	Source string `json:"source"`
+}
+
+// ApproveResult is the outcome of an approval.
+type ApproveResult struct {
+	Approved int64 `json:"approved"` // bans that waited and now hold
+}
+
+// ReleaseResult is the outcome of ending a quarantine.
+type ReleaseResult struct {
+	Released bool `json:"released"`
 }
 
 // ReloadResult is the outcome of a reload that succeeded.

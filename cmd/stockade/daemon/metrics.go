@@ -12,6 +12,7 @@ func (d *daemon) Metrics() []control.Metric {
 		counter("stockade_lines_total", "Lines by what became of them.", st.Ignored.Load(), "outcome", "ignored"),
 		counter("stockade_lines_total", "Lines by what became of them.", st.Continued.Load(), "outcome", "continued"),
 		counter("stockade_lines_total", "Lines by what became of them.", st.Refused.Load(), "outcome", "refused"),
+		counter("stockade_lines_total", "Lines by what became of them.", st.Repeated.Load(), "outcome", "repeated"),
 		counter("stockade_lines_total", "Lines by what became of them.", st.Dropped.Load(), "outcome", "dropped"),
 		counter("stockade_lines_total", "Lines by what became of them.", st.Unmatched.Load(), "outcome", "unmatched"),
 		counter("stockade_lines_total", "Lines by what became of them.", st.Matched.Load(), "outcome", "matched"),

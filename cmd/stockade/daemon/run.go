@@ -122,7 +122,7 @@ func (d *daemon) build(b *built) (err error) {
 	undo = append(undo, d.store.Close)
 	d.pipeline = pipeline.New(pipeline.Options{
 		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Quotas: d.quotas,
-		Enforcer: d.enforcer, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
+		Enforcer: d.enforcer, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
 	d.listeners = newListeners(d.registry, d.pipeline.Open, d.log)
 	return d.listeners.Bind(cfg.Listeners)

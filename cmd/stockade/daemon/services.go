@@ -241,6 +241,39 @@ func (d *daemon) nothingLifted(r control.UnbanRequest) error {
 	return &control.Error{Code: control.CodeNotFound, Message: fmt.Sprintf("%s is not banned", r.Address)}
 }
 
+// Approve begins the bans that wait for a source's quota.
+func (d *daemon) Approve(ctx context.Context, r control.SourceRequest) (control.ApproveResult, error) {
+	if err := d.knownSource(r.Source); err != nil {
+		return control.ApproveResult{}, err
+	}
+	n, err := d.pipeline.Approve(ctx, r.Source)
+	d.log.Info("approved", "source", r.Source, "bans", n)
+	return control.ApproveResult{Approved: int64(n)}, err
+}
+
+// Release ends the quarantine of a source.
+func (d *daemon) Release(_ context.Context, r control.SourceRequest) (control.ReleaseResult, error) {
+	if err := d.knownSource(r.Source); err != nil {
+		return control.ReleaseResult{}, err
+	}
+	if !d.quotas.Release(r.Source) {
+		return control.ReleaseResult{}, &control.Error{Code: control.CodeNotFound, Message: fmt.Sprintf("source %s is not in quarantine", r.Source)}
+	}
+	d.log.Info("released from quarantine", "source", r.Source)
+	return control.ReleaseResult{Released: true}, nil
+}
+
+func (d *daemon) knownSource(name string) error {
+	var names []string
+	for _, s := range d.registry.Load().All() {
+		if s.Name == name {
+			return nil
+		}
+		names = append(names, s.Name)
+	}
+	return &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("unknown source %q: the sources are %s", name, strings.Join(names, ", "))}
+}
+
 // Explain says what is known of an address.
 func (d *daemon) Explain(_ context.Context, t control.Target) (control.Explain, error) {
 	e := control.Explain{Address: t.String()}

@@ -18,6 +18,9 @@ func (d *daemon) Sources(context.Context) ([]control.Source, error) {
 	list := make([]control.Source, len(all))
 	for i, s := range all {
 		list[i] = source(s, transports[s.Listener])
+		if skew, delay, known := d.pipeline.Skew(s.Name); known {
+			list[i].Skew, list[i].Delay = int64(skew/time.Second), int64(delay/time.Second)
+		}
 		if q, limited := d.quotas.State(s.Name); limited {
 			list[i].QuotaLeft, list[i].Pending = &q.Left, q.Pending
 			switch {

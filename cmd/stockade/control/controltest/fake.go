@@ -237,6 +237,32 @@ func (f *Fake) Unban(_ context.Context, r control.UnbanRequest) (control.UnbanRe
 	return control.UnbanResult{}, &control.Error{Code: control.CodeNotFound, Message: "nothing to unban"}
 }
 
+// Approve implements control.Approver: the source this-host has two bans waiting.
+func (f *Fake) Approve(_ context.Context, r control.SourceRequest) (control.ApproveResult, error) {
+	if err := knownSource(r.Source); err != nil {
+		return control.ApproveResult{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.changes++
+	return control.ApproveResult{Approved: 2}, nil
+}
+
+// Release implements control.Releaser: this-host is in no quarantine.
+func (f *Fake) Release(_ context.Context, r control.SourceRequest) (control.ReleaseResult, error) {
+	if err := knownSource(r.Source); err != nil {
+		return control.ReleaseResult{}, err
+	}
+	return control.ReleaseResult{}, &control.Error{Code: control.CodeNotFound, Message: "source this-host is not in quarantine"}
+}
+
+func knownSource(name string) error {
+	if name == "this-host" {
+		return nil
+	}
+	return &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("unknown source %q: one of this-host", name)}
+}
+
 // Explain implements control.Explainer.
 func (f *Fake) Explain(_ context.Context, t control.Target) (control.Explain, error) {
 	f.mu.Lock()

@@ -1,0 +1,159 @@
+package pipeline
+
+import (
+	"testing"
+	"time"
+
+	"stockade/receiver"
+	"stockade/receiver/decode"
+)
+
+// sender makes lines as a host with its own clock and zone would.
+type sender struct {
+	clock   senderClock
+	source  receiver.Source
+	guessed bool
+	off     time.Duration // its clock is behind by this
+}
+
+// line is one that was written when and arrived at now; it returns when the line counts, as seconds
+// before now.
+func (s *sender) line(now time.Time, age time.Duration) time.Duration {
+	e := &receiver.Entry{Received: now, Source: &s.source, Peer: receiver.Peer{Level: receiver.LevelAddress}}
+	e.Form, e.ZoneGuessed, e.Stamp = decode.RFC3164, s.guessed, now.Add(-age-s.off)
+	return now.Sub(s.clock.at(e))
+}
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func TestAQueueIsToldFromAClock(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		guessed bool
+		off     time.Duration
+	}{
+		{"right clock", false, 0},
+		{"no zone, right by chance", true, 0},
+		{"no zone, India", true, 5*time.Hour + 30*time.Minute},
+		{"no zone, west", true, -8 * time.Hour},
+		{"clock a year behind", false, 365 * 24 * time.Hour},
+		{"clock ten minutes ahead", false, -10 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := sender{guessed: tt.guessed, off: tt.off}
+			now := noon
+			for range 100 {
+				now = now.Add(time.Second)
+				if late := s.line(now, 0); late != 0 {
+					t.Fatalf("a live line counts %s ago", late)
+				}
+			}
+			now = now.Add(2 * time.Hour) // an outage: then the queue is worked off within a second
+			for i := range 1000 {
+				now = now.Add(time.Millisecond)
+				age := 2*time.Hour - time.Duration(i)*7*time.Second
+				late := s.line(now, age)
+				if age > 2*time.Minute && (late < age-2*time.Minute || late > age+2*time.Minute) {
+					t.Fatalf("line %d is %s old and counts %s ago", i, age, late)
+				}
+			}
+			now = now.Add(time.Second)
+			if late := s.line(now, 0); late != 0 {
+				t.Errorf("a live line after the queue counts %s ago", late)
+			}
+		})
+	}
+}
+
+func TestAQueueAtFirstContact(t *testing.T) {
+	s := sender{} // with a zone: two hours are a queue, not a clock
+	if late := s.line(noon, 2*time.Hour); late != 2*time.Hour {
+		t.Errorf("a queued line counts %s ago, want 2h", late)
+	}
+	s = sender{off: 20 * 365 * 24 * time.Hour} // no queue is that old
+	if late := s.line(noon, 0); late != 0 {
+		t.Errorf("a line of a host without a clock counts %s ago", late)
+	}
+}
+
+func TestAForgedStampDoesNotMakeOthersLate(t *testing.T) {
+	s := sender{}
+	now := noon
+	for i := range 1000 {
+		now = now.Add(time.Second)
+		s.line(now, -24*time.Hour) // a forged line of tomorrow
+		if late := s.line(now, 0); late != 0 {
+			t.Fatalf("honest line %d counts %s ago", i, late)
+		}
+	}
+}
+
+func TestAStepOfTheSendersClock(t *testing.T) {
+	for _, step := range []time.Duration{time.Hour, -time.Hour} {
+		s := sender{}
+		now := noon
+		s.line(now, 0)
+		s.off = step
+		var late time.Duration
+		for range 120 {
+			now = now.Add(time.Second)
+			late = s.line(now, 0)
+		}
+		if late != 0 {
+			t.Errorf("two minutes after a step of %s a live line counts %s ago", step, late)
+		}
+	}
+}
+
+func TestFilesCountAtTheirOwnTime(t *testing.T) {
+	var c senderClock
+	e := &receiver.Entry{Received: noon, Peer: receiver.Peer{Level: receiver.LevelKernel}}
+	e.Form, e.Stamp = decode.File, noon.Add(-time.Hour)
+	if at := c.at(e); !at.Equal(e.Stamp) {
+		t.Errorf("an old line of a file counts at %s, want %s", at, e.Stamp)
+	}
+	e.Form = decode.RFC3164
+	if at := c.at(e); !at.Equal(noon) {
+		t.Errorf("a line of a local socket counts at %s, want when it was received", at)
+	}
+}
+
+func TestRepeatedLinesAfterABreak(t *testing.T) {
+	r := newRig(t, 1)
+	e := r.line("login", "failed login from 198.51.100.7")
+	e.Stamp = noon
+	first := r.Open(false).(*Feed)
+	first.Put(e)
+	first.Put(e) // no break yet: the same line twice is two attempts
+	first.Flush()
+	first.Broken()
+	second := r.Open(false).(*Feed)
+	second.Put(e)
+	second.Flush()
+	r.settle(t)
+	if got := r.Stats().Repeated.Load(); got != 1 {
+		t.Errorf("%d lines were taken as repeated, want 1", got)
+	}
+	third := r.Open(false).(*Feed) // after a clean end nothing is repeated
+	third.Put(e)
+	third.Flush()
+	eventually(t, "three attempts ban", func() bool { return len(r.enforced(t)) == 1 })
+}
+
+func TestHistoriesOutliveARestart(t *testing.T) {
+	dir := t.TempDir()
+	var a, b histories
+	a.of("web").clock = senderClock{known: true, base: 90 * time.Minute}
+	if err := a.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.load(dir); err != nil {
+		t.Fatal(err)
+	}
+	if c := b.of("web").clock; !c.known || c.base != 90*time.Minute {
+		t.Errorf("clock = %+v", c)
+	}
+	if err := b.load(t.TempDir()); err != nil {
+		t.Errorf("a folder without a file: %v", err)
+	}
+}
