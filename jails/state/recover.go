@@ -67,7 +67,7 @@ func (s *Store) recover() error {
 	for _, name := range names {
 		if strings.HasSuffix(name, ".tmp") {
 			if err := s.fs.Remove(name); err != nil {
-				return err
+				s.opt.Log.Warn("left-over state file cannot be removed", "file", name, "err", err)
 			}
 		}
 	}
@@ -86,7 +86,9 @@ func (s *Store) recover() error {
 		newest = max(newest, gen)
 	}
 	if s.journal, err = wal.Create(s.fs, newest+1, journalName); err != nil {
-		return fmt.Errorf("begin journal: %w", err)
+		err = fmt.Errorf("begin journal: %w", err)
+		s.opt.Log.Warn("state cannot be saved: bans go on, but are not acknowledged", "err", err)
+		s.journal = wal.Broken(s.fs, newest+1, journalName, err)
 	}
 	s.saved.previous, s.saved.newest = base, base
 	s.flush()

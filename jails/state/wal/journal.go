@@ -15,7 +15,7 @@ type Journal struct {
 	name func(gen uint64) string
 
 	syncMu sync.Mutex // held while the file is written
-	file   File       // guarded by syncMu
+	file   File       // guarded by syncMu; nil when there is none
 	gen    uint64     // guarded by syncMu and mu: read with either
 
 	mu      sync.Mutex
@@ -49,6 +49,12 @@ func Create(fsys FS, gen uint64, name func(gen uint64) string) (*Journal, error)
 	}
 	j.file, j.gen, j.size = f, gen, int64(headSize)
 	return j, nil
+}
+
+// Broken is a journal whose file could not be created, because of err: Rotate, and a snapshot, repair
+// it.
+func Broken(fsys FS, gen uint64, name func(gen uint64) string, err error) *Journal {
+	return &Journal{fs: fsys, name: name, gen: gen, err: err, moved: make(chan struct{})}
 }
 
 // begin makes a file that holds only its head, durable under its name.
@@ -207,7 +213,9 @@ func (j *Journal) Rotate() (gen, last uint64, err error) {
 			err = old.Sync()
 		}
 	}
-	_ = old.Close() // fsynced, or broken already
+	if old != nil {
+		_ = old.Close() // fsynced, or broken already
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err != nil {
@@ -271,5 +279,8 @@ func (j *Journal) Close() error {
 	}
 	j.breakLocked(ErrClosed)
 	j.mu.Unlock()
+	if j.file == nil {
+		return err
+	}
 	return errors.Join(err, j.file.Close())
 }
