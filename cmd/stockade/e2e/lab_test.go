@@ -104,7 +104,7 @@ func within(t testing.TB, ns string, f func() error) error {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		h, err := netns.GetFromName(ns)
 		if err == nil {
-			defer h.Close()
+			defer func() { _ = h.Close() }()
 			err = netns.Set(h)
 		}
 		if err == nil {

@@ -43,7 +43,7 @@ func watch(t testing.TB, ns string) *monitor {
 		t.Fatalf("watch the elements: %v", err)
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
-	t.Cleanup(func() { close(stop); <-done; unix.Close(fd) })
+	t.Cleanup(func() { close(stop); <-done; _ = unix.Close(fd) })
 	go func() {
 		defer close(done)
 		m.read(fd, stop)
