@@ -1,0 +1,251 @@
+package fail2ban
+
+import (
+	"bytes"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"stockade/jails/filter"
+	"stockade/jails/filter/dates"
+)
+
+// TestConformanceExpansion compares what the reader makes of filter files with what fail2ban's
+// makes of them.
+func TestConformanceExpansion(t *testing.T) {
+	dir := dataFolder(t)
+	if dir == "" {
+		return
+	}
+	var all map[string]struct {
+		Filter                         string
+		Options                        map[string]string
+		PrefRegex, DatePattern, UseDNS *string
+		FailRegex, IgnoreRegex         []string
+		JournalMatch                   [][]string
+		MaxLines                       int
+	}
+	if !decodeFile(t, dir, "expanded.json", &all) {
+		return
+	}
+	text := func(p *string) string {
+		if p == nil {
+			return ""
+		}
+		return *p
+	}
+	compared := 0
+	for id, want := range all {
+		got, err := Load(filterFile(dir, want.Filter), Options{Filter: want.Options})
+		if err != nil {
+			t.Errorf("%s: %v", id, err)
+			continue
+		}
+		equal := func(name string, got, want any) {
+			compared++
+			if g, w := reflect.ValueOf(got), reflect.ValueOf(want); g.Kind() == reflect.Slice && g.Len()+w.Len() == 0 {
+				return
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %s is\n%q, not\n%q", id, name, got, want)
+			}
+		}
+		equal("prefregex", got.PrefRegex, text(want.PrefRegex))
+		equal("failregex", got.FailRegex, want.FailRegex)
+		equal("ignoreregex", got.IgnoreRegex, want.IgnoreRegex)
+		equal("maxlines", got.MaxLines, want.MaxLines)
+		equal("datepattern", got.DatePattern, text(want.DatePattern))
+		equal("journalmatch", got.JournalMatch, want.JournalMatch)
+		equal("usedns", got.UseDNS, text(want.UseDNS))
+	}
+	t.Logf("%d options of %d filters compared", compared, len(all))
+}
+
+// selectors are the options by which filters choose among their patterns.
+var selectors = []string{"mode", "logtype", "logging", "publickey", "type"}
+
+// selectorValues returns what a selector can be in a configuration: <a-<mode>-b> is any option
+// a-X-b, <lt_<logtype>/x> any section lt_X.
+func selectorValues(c *Config, selector string) []string {
+	var texts []string
+	sections := append(c.Sections(), defaultSection)
+	for _, s := range sections {
+		keys := c.Options(s)
+		if s == defaultSection {
+			keys = c.defaults.keys
+		}
+		for _, k := range keys {
+			v, _ := c.Raw(s, k)
+			texts = append(texts, v.Text)
+		}
+	}
+	names := append(slices.Clone(c.Options(definition)), c.Options(initSection)...)
+	names = append(names, c.defaults.keys...)
+	tag := regexp.MustCompile(`<([^<> ]*)<` + selector + `>([^<> ]*)>`)
+	var values []string
+	for _, text := range texts {
+		for _, m := range tag.FindAllStringSubmatch(text, -1) {
+			list, after := names, m[2]
+			if i := strings.IndexByte(after, '/'); i >= 0 {
+				list, after = sections, after[:i]
+			}
+			for _, n := range list {
+				v, ok := strings.CutPrefix(n, m[1])
+				if v, ok2 := strings.CutSuffix(v, after); ok && ok2 && v != "" && !strings.ContainsAny(v, "-/?") &&
+						!selects(c, n, selector) && !slices.Contains(values, v) {
+					values = append(values, v)
+				}
+			}
+		}
+	}
+	return values
+}
+
+// selects reports whether the option itself chooses by the selector, so that it is none of the
+// choices.
+func selects(c *Config, option, selector string) bool {
+	v, _ := c.Raw(definition, option)
+	return strings.Contains(v.Text, "<"+selector+">")
+}
+
+// TestConformanceEveryFilterLoads compiles every filter of the folder with every value of the
+// options that it chooses its patterns by.
+func TestConformanceEveryFilterLoads(t *testing.T) {
+	dir := dataFolder(t)
+	if dir == "" {
+		return
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "filter.d", "*.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	filters, instances, common := 0, 0, 0
+	for _, file := range files {
+		c, err := ReadConfig(file, Reader{})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if _, ok := c.Raw(definition, "failregex"); !ok || strings.HasSuffix(file, "-common.conf") {
+			common++
+			continue
+		}
+		filters++
+		sets := []map[string]string{{}}
+		for _, s := range selectors {
+			for _, v := range selectorValues(c, s) {
+				sets = append(sets, map[string]string{s: v})
+			}
+		}
+		if testing.Short() {
+			sets = sets[:min(len(sets), 3)]
+		}
+		for _, options := range sets {
+			instances++
+			e, err := c.Filter(Options{Filter: options})
+			if err != nil {
+				t.Errorf("%v: %v", options, err)
+				continue
+			}
+			f, err := New(e)
+			if err != nil {
+				t.Errorf("%v: %v", options, err)
+				continue
+			}
+			if _, err := filter.Compile(f.Spec); err != nil {
+				t.Errorf("%s %v: %v", file, options, err)
+			}
+		}
+	}
+	t.Logf("%d filters, %d with their options; %d files are for others to include", filters, instances, common)
+}
+
+// TestConformanceDates compares the templates of every date pattern with fail2ban's.
+func TestConformanceDates(t *testing.T) {
+	dir := dataFolder(t)
+	if dir == "" {
+		return
+	}
+	var all map[string][]struct {
+		Pattern, Name *string
+		Kind, Regex   string
+	}
+	if !decodeFile(t, dir, "datetemplates.json", &all) {
+		return
+	}
+	for pattern, want := range all {
+		if pattern == "(default)" {
+			pattern = ""
+		}
+		d, err := dates.Compile(pattern, dates.Options{})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		got := d.Templates()
+		if len(got) != len(want) {
+			t.Errorf("%q: %d templates, not %d", pattern, len(got), len(want))
+			continue
+		}
+		for i, w := range want {
+			name := ""
+			if w.Pattern != nil {
+				name = *w.Pattern
+			} else if w.Name != nil {
+				name = *w.Name
+			}
+			if !strings.EqualFold(strings.TrimLeft(got[i], "^"), strings.TrimLeft(strings.TrimPrefix(name, "{^LN-BEG}"), "^")) && !strings.EqualFold(got[i], name) {
+				t.Errorf("%q: template %d is %q, not %q", pattern, i, got[i], name)
+			}
+		}
+	}
+}
+
+// TestConformanceEntries sends the samples of syslog files by another way: as received entries,
+// whose header is gone and must be written again. The answers are the same as for the files.
+func TestConformanceEntries(t *testing.T) {
+	dir := dataFolder(t)
+	if dir == "" {
+		return
+	}
+	pairs := map[string][2]*instance{}
+	compared := 0
+	for _, r := range records(t, dir) {
+		if r.Input != "file" {
+			continue
+		}
+		p, ok := pairs[r.Instance]
+		if !ok {
+			file, err := newInstance(dir, r, zone(t))
+			if err != nil {
+				t.Fatalf("%s: %v", r.ID, err)
+			}
+			entry, err := newInstance(dir, r, zone(t))
+			if err != nil {
+				t.Fatalf("%s: %v", r.ID, err)
+			}
+			p = [2]*instance{file, entry}
+			pairs[r.Instance] = p
+		}
+		line := filter.Line{Text: []byte(r.Line), Time: sampleNow, Facility: -1, Source: "sample"}
+		want := p[0].matcher.Match(&line, p[0].set.All())
+		if !p[1].filter.Header || p[1].filter.Spec.MaxLines > 1 {
+			continue
+		}
+		c, _, found := p[1].dates.Find(line.Text, sampleNow)
+		rest := bytes.TrimPrefix(line.Text[min(c.To, len(line.Text)):], []byte(" "))
+		l := filter.Line{Text: rest, Time: sampleNow, Facility: entryFacility, Source: "sample"}
+		if !found || c.Start != 0 || !asEntry(&l) || bytes.ContainsAny(l.App, "()<>@ ") || bytes.ContainsAny(l.Host, "[]:") || !bytes.Contains(rest, []byte("]: ")) {
+			continue // not a line that a syslog daemon wrote
+		}
+		got := p[1].matcher.Match(&l, p[1].set.All())
+		compared++
+		if len(got) != len(want) || len(got) == 1 && (got[0].Addr != want[0].Addr || got[0].User != want[0].User || got[0].Pattern != want[0].Pattern) {
+			t.Errorf("%s: as an entry %+v, as a line %+v\n%q", r.ID, got, want, r.Line)
+		}
+	}
+	t.Logf("%d lines compared", compared)
+}
