@@ -186,12 +186,12 @@ func (e *Enforcer) known(changes []firewall.Change, results []firewall.Result, o
 
 // run carries the operations out in transactions.
 func (e *Enforcer) run(ctx context.Context, ops []op, results []firewall.Result) error {
-	limit := e.writer.sendLimit() * 9 / 10
+	room := e.writer.batchRoom()
 	full := make(map[setID]bool)
 	for len(ops) > 0 {
 		err := ctx.Err()
 		n, size := 0, 0
-		for n < len(ops) && n < maxBatch && size < limit-maxList {
+		for n < len(ops) && n < maxBatch && size < room {
 			size += 3 * (entrySize + len(ops[n].comment))
 			n++
 		}

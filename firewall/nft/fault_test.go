@@ -74,6 +74,7 @@ func TestLostAnswers(t *testing.T) {
 	e := openIn(t, newNamespace(t))
 	for _, l := range []*link{e.reader, e.writer} {
 		_ = l.raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
+		_ = l.raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<10) })
 	}
 	var changes []firewall.Change
 	for i := range 5000 {

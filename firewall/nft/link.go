@@ -15,6 +15,8 @@ const (
 	// socketBuffer is what both buffers of a socket are asked for, in bytes. Without the right to
 	// exceed it the kernel gives net.core.rmem_max and wmem_max.
 	socketBuffer = 4 << 20
+	// minRoom is the room of a transaction in the smallest buffers, in bytes.
+	minRoom = 2 << 10
 	// receiveBuffer is larger than any answer, in bytes: the kernel sends at most 32 KiB at once.
 	receiveBuffer = 1 << 20
 )
@@ -57,11 +59,12 @@ func newLink(conn *netlink.Conn) (*link, error) {
 
 func (l *link) close() error { return l.conn.Close() }
 
-// sendLimit is the largest message the socket sends, in bytes.
-func (l *link) sendLimit() int {
+// batchRoom is how many bytes of entries one transaction takes: what the socket sends at once,
+// less headers and one list.
+func (l *link) batchRoom() int {
 	limit := 0
 	_ = l.raw.Control(func(fd uintptr) { limit, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF) })
-	return max(limit-4096, 32<<10)
+	return max(limit*9/10-maxList, minRoom)
 }
 
 // port is the socket's address, by which the kernel knows the owner of a table.

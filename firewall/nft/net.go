@@ -204,6 +204,16 @@ func (e *Enforcer) writeNets(id setID) ([]segment, error) {
 	want := slices.DeleteFunc(e.netSet(id).segments(), func(s segment) bool {
 		return !s.end.IsZero() && s.end.Sub(now) < firewall.MinRemaining
 	})
+	changed, err := e.writeSegments(name, have, want, now)
+	if err != nil || !changed {
+		return have, err
+	}
+	return have, read()
+}
+
+// writeSegments makes the intervals of a set those that are wanted, both ascending, in one
+// transaction where it fits into a message, and says whether anything had to be changed.
+func (e *Enforcer) writeSegments(name string, have, want []segment, now time.Time) (bool, error) {
 	in := func(all []segment) func(segment) bool {
 		return func(s segment) bool {
 			i, ok := slices.BinarySearchFunc(all, s.first, func(x segment, a netip.Addr) int { return x.first.Compare(a) })
@@ -212,11 +222,8 @@ func (e *Enforcer) writeNets(id setID) ([]segment, error) {
 	}
 	removed := slices.DeleteFunc(slices.Clone(have), in(want))
 	added := slices.DeleteFunc(slices.Clone(want), in(have))
-	if len(removed)+len(added) == 0 {
-		return have, nil
-	}
+	changed := len(removed)+len(added) > 0
 	l := e.writer
-	l.batch()
 	list := func(typ, flags uint16, segs []segment) {
 		elementList(&l.enc, typ, flags|unix.NLM_F_ACK, e.config.Table, name, len(segs), func(enc *encoder, i int) {
 			remaining := time.Duration(0)
@@ -226,14 +233,32 @@ func (e *Enforcer) writeNets(id setID) ([]segment, error) {
 			appendSegment(enc, segs[i], remaining)
 		})
 	}
-	// Adding first makes deleting right also when the kernel has just let the element expire.
-	list(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, removed)
-	list(unix.NFT_MSG_DELSETELEM, 0, removed)
-	list(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, added)
-	if err := e.counted(e.sent(l.commit())); err != nil && !errors.Is(err, errUnknown) {
-		return have, fmt.Errorf("write set %s: %w", name, err)
+	for len(removed)+len(added) > 0 {
+		room := l.batchRoom()
+		// take is how many of these, each as large as so many entries, have room.
+		take := func(segs []segment, entries int) int {
+			n := 0
+			for n < len(segs) && room > 0 {
+				room -= entries * (entrySize + len(segs[n].comment))
+				n++
+			}
+			return n
+		}
+		l.batch()
+		// Adding first makes deleting right also when the kernel has just let the element expire.
+		n := take(removed, 4)
+		list(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, removed[:n])
+		list(unix.NFT_MSG_DELSETELEM, 0, removed[:n])
+		if removed = removed[n:]; len(removed) == 0 {
+			n = take(added, 2)
+			list(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, added[:n])
+			added = added[n:]
+		}
+		if err := e.counted(e.sent(l.commit())); err != nil && !errors.Is(err, errUnknown) {
+			return changed, fmt.Errorf("write set %s: %w", name, err)
+		}
 	}
-	return have, read()
+	return changed, nil
 }
 
 // yieldNets yields the elements of one set of intervals that the kernel enforces.

@@ -1,9 +1,12 @@
 package nft
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stockade/firewall"
 )
@@ -62,5 +65,27 @@ func TestSetNames(t *testing.T) {
 		if id, ok := parseSet(name, comment); ok {
 			t.Errorf("%q with comment %q is known as %v", name, comment, id)
 		}
+	}
+}
+
+// TestManyProtected: an operator's list may be long.
+func TestManyProtected(t *testing.T) {
+	t.Parallel()
+	requireKernel(t, "nft")
+	ns := newNamespace(t)
+	e := openIn(t, ns)
+	_ = e.writer.raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<10) })
+	var addrs []string
+	for i := range 6000 {
+		addrs = append(addrs, netip.AddrFrom4([4]byte{100, 64, byte(i >> 7), byte(i << 1)}).String())
+	}
+	protect(t, e, addrs...)
+	always := len(listSet(t, ns, never4)) - len(addrs)
+	if always < 4 || always > 6 {
+		t.Errorf("%d protected prefixes besides the list", always)
+	}
+	protect(t, e, addrs[:10]...)
+	if n := len(listSet(t, ns, never4)); n != always+10 {
+		t.Errorf("%d protected prefixes, want %d", n, always+10)
 	}
 }
