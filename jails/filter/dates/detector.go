@@ -69,7 +69,7 @@ func Compile(pattern string, o Options) (*Detector, error) {
 			groups = max(groups, f.re.Groups())
 			if t.window == 0 {
 				f.bit = len(literals)
-				literals = append(literals, f.re.Literals())
+				literals = append(literals, f.literals)
 			}
 		}
 	}
@@ -110,7 +110,7 @@ func (d *Detector) Templates() []string {
 // matches furthest to the left.
 func (d *Detector) Find(line []byte, now time.Time) (Cut, time.Time, bool) {
 	best, form, start := -1, (*form)(nil), 0
-	scanned := false
+	scanned, timed := false, false
 	for i, t := range d.templates {
 		if t.window > 0 {
 			if !t.mayBegin(line) {
@@ -119,6 +119,10 @@ func (d *Detector) Find(line []byte, now time.Time) (Cut, time.Time, bool) {
 		} else if !scanned {
 			scanned = true
 			d.bare.Scan(line, d.hits)
+			timed = hasClock(line)
+		}
+		if t.clock && !timed {
+			continue
 		}
 		f, at := d.search(t, line)
 		if f == nil || best >= 0 && !t.anchored && at >= start {
@@ -149,7 +153,8 @@ func (d *Detector) search(t *template, line []byte) (*form, int) {
 	}
 	for i := range t.forms {
 		f := &t.forms[i]
-		if t.window == 0 && d.hits[f.bit/64]&(1<<(f.bit%64)) == 0 {
+		if t.window == 0 && d.hits[f.bit/64]&(1<<(f.bit%64)) == 0 ||
+			f.first != nil && (len(line) == 0 || !f.first[line[0]]) {
 			continue
 		}
 		// A pattern with a backreference that spends its budget has found nothing.
@@ -171,6 +176,16 @@ func (d *Detector) search(t *template, line []byte) (*form, int) {
 		_, _ = d.machine.Search(found.re, line, d.caps[:2*(found.re.Groups()+1)]) // as before
 	}
 	return found, start
+}
+
+// hasClock reports whether a colon stands before a digit somewhere.
+func hasClock(line []byte) bool {
+	for i := 1; i < len(line); i++ {
+		if isDigit(line[i]) && line[i-1] == ':' {
+			return true
+		}
+	}
+	return false
 }
 
 // reach returns how much of a line a template with that window must see: the window, and behind

@@ -21,6 +21,16 @@ type piece struct {
 	bounded  bool // no match is longer than window, but for blanks
 	window   int
 	lead     *[256]bool
+	clock    bool // every match has a colon before a digit in it
+	places   []place
+}
+
+// place is where a template that is no calendar one may begin, when it is not bound to the line's
+// beginning.
+type place struct {
+	look    string // what stands before it
+	first   string // the bytes that the line then begins with; empty: any
+	literal string // what the line then contains; empty: unknown
 }
 
 // templates compiles all patterns of a text, one a line, in order. A template that an earlier
@@ -124,7 +134,7 @@ func compile(source, pattern string) (*template, error) {
 	switch rest {
 	case "TAI64N", "{TAI64N}":
 		p.kind = tai64n
-		p.whole(bound, `@[0-9a-f]{24}`, "", 25, "@")
+		p.whole(bound, `@[0-9a-f]{24}`, []place{{literal: "@"}}, 25, "@")
 	case "EPOCH", "{EPOCH}":
 		p.kind = epoch
 		p.whole(bound, `(?P<epoch>`+epochShort+`)`, epochPlaces, 18, digits)
@@ -143,19 +153,20 @@ const digits = "0123456789"
 
 // epochPlaces is where a count of seconds may begin when it is not bound to the line's beginning:
 // there, in a bracket there, and in the kernel's audit records.
-const epochPlaces = `(?:^|(?<=^\[)|(?<=\baudit\())`
+var epochPlaces = []place{{`^`, digits, ""}, {`(?<=^\[)`, "[", ""}, {`(?<=\baudit\()`, "", "audit("}}
 
 const endBound = `(?=\b|\W|$)`
 
 // whole fills in a template that is not made of %-tokens.
-func (p *piece) whole(bound bool, regex, places string, width int, lead string) {
+func (p *piece) whole(bound bool, regex string, places []place, width int, lead string) {
 	p.anchored, p.window = bound, 8+width+8
 	p.lead = set(lead)
 	if bound {
 		p.regex = atLineBegin + `(` + regex + `)` + endBound
 		return
 	}
-	p.regex = places + `(` + regex + `)` + endBound
+	p.regex = `(` + regex + `)` + endBound
+	p.places = places
 }
 
 func set(chars string) *[256]bool {
@@ -311,7 +322,7 @@ func safeBars(body string) bool {
 // translate replaces the %-tokens and the epochs in braces, and measures.
 func (p *piece) translate(pattern, body string) (string, error) {
 	var b strings.Builder
-	at := len(pattern) - len(body)
+	at, depth := len(pattern)-len(body), 0
 	for i := 0; i < len(body); {
 		c := body[i]
 		switch {
@@ -324,10 +335,13 @@ func (p *piece) translate(pattern, body string) (string, error) {
 			b.WriteString(t.regex)
 			p.fold = p.fold || t.fold
 			p.window += t.width
+			clock := depth == 0 && (name == "M" || name == "ExM") && i > 0 && body[i-1] == ':'
 			i += 1 + len(name)
-			if i < len(body) && strings.IndexByte("*+{", body[i]) >= 0 {
-				p.bounded = false
+			if i < len(body) && strings.IndexByte("*+{?", body[i]) >= 0 {
+				p.bounded = p.bounded && body[i] == '?'
+				clock = false
 			}
+			p.clock = p.clock || clock && safeBars(body)
 			continue
 		case c == '\\' && i+1 < len(body):
 			b.WriteString(body[i : i+2])
@@ -350,6 +364,10 @@ func (p *piece) translate(pattern, body string) (string, error) {
 			continue
 		case c == '*' || c == '+' || c == '{':
 			p.bounded = false
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
 		}
 		p.window += 4
 		b.WriteByte(c)

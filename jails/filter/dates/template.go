@@ -23,6 +23,7 @@ type template struct {
 	kind     kind
 	anchored bool
 	forms    []form
+	clock    bool       // a match has a colon before a digit in it
 	window   int        // above 0: a match lies in that many bytes at the line's beginning
 	lead     *[256]bool // with a window: bytes that a date may begin with; nil: any
 }
@@ -30,9 +31,11 @@ type template struct {
 // form is one regular expression of a template. Patterns that want one separator in several
 // places become one form for each separator, because a backreference would cost linear time.
 type form struct {
-	re     *engine.Regexp
-	bit    int // in the scanner's answer
-	fields [numFields]int
+	re       *engine.Regexp
+	literals []string
+	first    *[256]bool // bytes that the line must begin with; nil: any
+	bit      int        // in the scanner's answer
+	fields   [numFields]int
 }
 
 const maxForms = 24
@@ -44,23 +47,48 @@ func build(p *piece) (*template, error) {
 		t.window = p.window
 		t.lead = p.lead
 	}
-	for _, text := range unfold(p.regex, maxForms) {
-		re, err := engine.Compile(text, engine.Options{NoNewline: true, FoldCase: p.fold})
-		if err != nil {
-			return nil, fault(p, err)
-		}
-		f := form{re: re}
-		for i, name := range re.Names() {
-			if k := slices.Index(fieldNames[:], name); k >= 0 && name != "" {
-				f.fields[k] = i
+	t.clock = p.clock && t.window == 0
+	if len(p.places) > 0 {
+		for _, at := range p.places {
+			f, err := compileForm(p, at.look+p.regex)
+			if err != nil {
+				return nil, err
 			}
+			if at.first != "" {
+				f.first = set(at.first)
+			}
+			if at.literal != "" {
+				f.literals = []string{at.literal}
+			}
+			t.forms = append(t.forms, f)
 		}
-		if re.Groups() == 0 {
-			return nil, &Error{p.source, -1, "it has no group that could be cut"}
+		return t, nil
+	}
+	for _, text := range unfold(p.regex, maxForms) {
+		f, err := compileForm(p, text)
+		if err != nil {
+			return nil, err
 		}
 		t.forms = append(t.forms, f)
 	}
 	return t, nil
+}
+
+func compileForm(p *piece, text string) (form, error) {
+	re, err := engine.Compile(text, engine.Options{NoNewline: true, FoldCase: p.fold})
+	if err != nil {
+		return form{}, fault(p, err)
+	}
+	if re.Groups() == 0 {
+		return form{}, &Error{p.source, -1, "it has no group that could be cut"}
+	}
+	f := form{re: re, literals: re.Literals()}
+	for i, name := range re.Names() {
+		if k := slices.Index(fieldNames[:], name); k >= 0 && name != "" {
+			f.fields[k] = i
+		}
+	}
+	return f, nil
 }
 
 // fault names the engine's reason. Its offset belongs to the finished expression and is dropped.

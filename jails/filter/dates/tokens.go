@@ -88,7 +88,7 @@ var now = time.Now
 
 // exactYear matches the years of this century up to the end of the decade in three years.
 func exactYear(at time.Time) string {
-	last := min(max((at.Year()+3)/10%10, 2), 9)
+	last := min(max((at.Year()+3-2000)/10, 2), 9)
 	return `(?P<Y>20[0-` + string(rune('0'+last)) + `]\d)`
 }
 

@@ -1,0 +1,69 @@
+package dates
+
+import (
+	"testing"
+	"time"
+)
+
+// check holds what is true of every answer.
+func check(t *testing.T, d *Detector, line string) {
+	t.Helper()
+	c, at, ok := d.Find([]byte(line), wednesday)
+	if !ok {
+		if c != (Cut{}) || !at.IsZero() {
+			t.Fatalf("no date, but %+v %v", c, at)
+		}
+		return
+	}
+	if c.From < 0 || c.From > c.To || c.To > len(line) || c.Start < 0 || c.Start > c.End || c.End > len(line) ||
+		c.Template < 0 || c.Template >= len(d.Templates()) {
+		t.Fatalf("%+v of %d bytes", c, len(line))
+	}
+	if again, at2, ok := d.Find([]byte(line), wednesday); !ok || again != c || !at2.Equal(at) {
+		t.Fatalf("%+v %v, then %+v %v", c, at, again, at2)
+	}
+}
+
+func FuzzFind(f *testing.F) {
+	for _, s := range []string{
+		"Jan 14 10:00:00 host x", "2026-01-14T10:00:00.5+02:00 x", "[1387288694.25]", "@400000004c91b044077a9e94", "PDT Apr 16 21:05:29",
+		"type=X msg=audit(1387288694.123:45): x", "20260114T100000,5 +0200", "31/Oct/2006:09:22:55 -0000", "Feb 29 10:00:00", "\xff\xfe 10:00:00",
+	} {
+		f.Add(s)
+	}
+	d, anchored := Default(Options{Location: time.UTC}), mustCompile(f, "{^LN-BEG}")
+	f.Fuzz(func(t *testing.T, line string) {
+		if len(line) > 4096 {
+			return
+		}
+		check(t, d, line)
+		check(t, anchored, line)
+	})
+}
+
+func FuzzCompile(f *testing.F) {
+	for _, p := range []string{
+		"", "{^LN-BEG}", "^{DATE}", "^[^\\[]*\\[({DATE})\n{^LN-BEG}", "^I\\(()**", "{LEPOCH}", "^ts={EPOCH}\\s", "(?i)^%Y", "%ExY(?P<_sep>[-/.])%m(?P=_sep)%d",
+		"**%H:%M**", "(?:^%d|%m)", "%Exz %ExZ %c %x %X", "%Y%", "(%Y", "^%Y$", "{NONE}",
+	} {
+		f.Add(p, "2026-01-14T10:00:00 x")
+	}
+	f.Fuzz(func(t *testing.T, pattern, line string) {
+		if len(pattern) > 200 || len(line) > 500 {
+			return
+		}
+		d, err := Compile(pattern, Options{Location: time.UTC})
+		if err != nil {
+			return
+		}
+		check(t, d, line)
+	})
+}
+
+func mustCompile(f *testing.F, pattern string) *Detector {
+	d, err := Compile(pattern, Options{Location: time.UTC})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return d
+}
