@@ -1,0 +1,78 @@
+package lint
+
+import "strings"
+
+// item is one step on a way through a pattern: fixed text, a wildcard or the address.
+type item struct {
+	text    string // an example of what stands here
+	wild    bool   // a repeat that an address could fit into
+	set     set    // of a wildcard: what it can hold
+	address bool
+	edge    bool // the line's beginning or end
+}
+
+// flatten returns one way through n: where there is a choice, the one that has an address, else
+// the first.
+func flatten(n *node) []item {
+	switch n.kind {
+	case kAddress:
+		return []item{{address: true}}
+	case kBegin, kEnd:
+		return []item{{edge: true}}
+	case kSet:
+		return []item{{text: n.set.example()}}
+	case kConcat:
+		var all []item
+		for _, sub := range n.subs {
+			all = append(all, flatten(sub)...)
+		}
+		return all
+	case kAlt:
+		for _, sub := range n.subs {
+			if sub.addresses() > 0 {
+				return flatten(sub)
+			}
+		}
+		return flatten(n.subs[0])
+	case kRepeat:
+		return repeated(n)
+	}
+	return nil
+}
+
+// maxSample bounds the example of a counted repeat, in bytes.
+const maxSample = 256
+
+func repeated(n *node) []item {
+	if n.addresses() > 0 {
+		return flatten(n.subs[0])
+	}
+	once := sample(flatten(n.subs[0]))
+	it := item{text: strings.Repeat(once, min(n.min, maxSample/max(len(once), 1)+1))}
+	if n.max >= long || n.max > 0 && wildInside(n.subs[0]) {
+		it.wild, it.set = true, n.chars()
+	}
+	return []item{it}
+}
+
+// wildInside reports whether a long repeat is somewhere in n.
+func wildInside(n *node) bool {
+	if n.kind == kRepeat && n.max >= long || n.kind == kUnknown {
+		return true
+	}
+	for _, sub := range n.subs {
+		if wildInside(sub) {
+			return true
+		}
+	}
+	return false
+}
+
+// sample is the text that the items take at least; an address is left out.
+func sample(items []item) string {
+	var b strings.Builder
+	for _, it := range items {
+		b.WriteString(it.text)
+	}
+	return b.String()
+}
