@@ -40,7 +40,7 @@ func (s *Set) NewMatcher() *Matcher {
 	return &Matcher{
 		set:     s,
 		machine: engine.NewMachine(),
-		hits:    make([]uint64, s.words),
+		hits:    make([]uint64, (s.bits()+63)/64),
 		ids:     newIDCache(maxIDs, maxIDsPerHost),
 	}
 }
@@ -64,8 +64,8 @@ func (m *Matcher) Match(line *Line, r Route) []Match {
 	for i := range r.r.groups {
 		g := &r.r.groups[i]
 		subject := line.Text
-		if g.form.form != nil {
-			m.subject = g.form.form.Build(m.subject[:0], line)
+		if g.form != nil {
+			m.subject = g.form.Build(m.subject[:0], line)
 			subject = m.subject
 		}
 		m.matchGroup(g, line, subject)
@@ -76,7 +76,7 @@ func (m *Matcher) Match(line *Line, r Route) []Match {
 
 func (m *Matcher) matchGroup(g *group, line *Line, subject []byte) {
 	hits := m.hits[:len(g.mask)]
-	g.form.scanner.Scan(subject, hits)
+	g.scanner.Scan(subject, hits)
 	for _, f := range g.always {
 		m.matchLines(f, line, subject)
 	}
@@ -84,14 +84,13 @@ func (m *Matcher) matchGroup(g *group, line *Line, subject []byte) {
 	for w := range g.mask {
 		for left := hits[w] & g.mask[w]; left != 0; {
 			b := w*64 + bits.TrailingZeros64(left)
-			f := g.form.owner[b]
-			p := m.set.places[f]
+			p := g.places[g.owner[b]]
 			// All bits of this filter are answered for at once.
 			left &^= span(w, p.first, p.n)
 			if p.first < w*64 && carried(hits, g.mask, p.first, w) {
 				continue
 			}
-			m.matchFilter(f, p, hits, line, subject, inner, times)
+			m.matchFilter(p, hits, line, subject, inner, times)
 		}
 	}
 }
@@ -115,8 +114,8 @@ func carried(hits, mask []uint64, first, w int) bool {
 	return false
 }
 
-func (m *Matcher) matchFilter(f int, p place, hits []uint64, line *Line, subject, inner []byte, times int) {
-	flt := m.set.filters[f]
+func (m *Matcher) matchFilter(p place, hits []uint64, line *Line, subject, inner []byte, times int) {
+	f, flt := p.filter, m.set.filters[p.filter]
 	if p.prefix >= 0 && !bit(hits, p.prefix) {
 		return
 	}

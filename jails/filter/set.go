@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +13,8 @@ import (
 // Bounds of the cache of routes. Names beyond them are routed anew each time.
 const (
 	maxCachedRoutes = 4096
-	maxCachedName   = 64 // bytes
+	maxCachedName   = 64   // bytes
+	maxRoutes       = 1024 // different lists of filters that globs may make
 )
 
 // Set holds the filters of all jails. It is immutable, apart from a bounded cache of routes, and
@@ -20,16 +22,16 @@ const (
 type Set struct {
 	filters []*Filter
 	exact   map[string]*route // names that some filter lists literally
-	star    *route            // for every other name, when no glob is there
 	globs   []glob
 	starred []int // filters that listen to everything
 	family  []string
 
-	forms  []*formSet
-	places []place // by filter
-	words  int     // of the widest scanner
+	// For every other name, when no glob matches.
+	star    *route // unknown names: all starred filters
+	program *route // programs of Unix hosts: those that are not for devices
 
 	mu     sync.Mutex
+	routes map[string]*route // by the list of filters
 	cached atomic.Pointer[map[string]*route]
 }
 
@@ -73,6 +75,7 @@ func NewSet(filters []*Filter, apps [][]string) *Set {
 		filters: slices.Clone(filters),
 		exact:   map[string]*route{},
 		family:  make([]string, len(filters)),
+		routes:  map[string]*route{},
 	}
 	own := make([][]string, len(filters))
 	for i, f := range filters {
@@ -97,12 +100,11 @@ func NewSet(filters []*Filter, apps [][]string) *Set {
 			}
 		}
 	}
-	s.buildForms()
 	s.joinFamilies(own)
 	for name := range names {
 		s.exact[name] = s.build(s.listeners(name, own))
 	}
-	s.star = s.build(s.starred)
+	s.star, s.program = s.build(s.starred), s.build(s.hosts())
 	s.cached.Store(&map[string]*route{})
 	return s
 }
@@ -128,7 +130,7 @@ func (s *Set) Route(app []byte) Route {
 		return Route{r}
 	}
 	if len(s.globs) == 0 {
-		return Route{s.star}
+		return Route{s.others(app)}
 	}
 	cached := *s.cached.Load()
 	if r, ok := cached[string(app)]; ok {
@@ -137,32 +139,47 @@ func (s *Set) Route(app []byte) Route {
 	return Route{s.routeByGlob(app)}
 }
 
+// hosts returns the starred filters that look at the lines of Unix hosts' programs.
+func (s *Set) hosts() []int {
+	return slices.DeleteFunc(slices.Clone(s.starred), func(i int) bool { return s.filters[i].spec.Device })
+}
+
+// others returns the route of an app that no filter names.
+func (s *Set) others(app []byte) *route {
+	if s.star != s.program && hostProgram(app) {
+		return s.program
+	}
+	return s.star
+}
+
 // All returns the route of every filter of the set, whatever its app names.
 func (s *Set) All() Route {
 	all := make([]int, len(s.filters))
 	for i := range all {
 		all[i] = i
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return Route{s.build(all)}
 }
 
 func (s *Set) routeByGlob(app []byte) *route {
-	list := slices.Clone(s.starred)
+	r := s.others(app)
+	list := slices.Clone(r.filters)
 	name := string(app)
 	for _, g := range s.globs {
 		if doublestar.MatchUnvalidated(g.pattern, name) {
 			list = append(list, g.filter)
 		}
 	}
-	r := s.star
-	if len(list) > len(s.starred) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(list) > len(r.filters) {
 		r = s.build(list)
 	}
 	if len(name) > maxCachedName {
 		return r
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	old := *s.cached.Load()
 	if len(old) >= maxCachedRoutes {
 		return r
@@ -179,18 +196,30 @@ func (s *Set) routeByGlob(app []byte) *route {
 // listeners returns the filters that listen to a literal name.
 func (s *Set) listeners(name string, own [][]string) []int {
 	var list []int
+	host := hostProgram([]byte(name))
 	for i, apps := range own {
-		if slices.ContainsFunc(apps, func(a string) bool { return appMatches(a, name) }) {
+		named := func(a string) bool {
+			if s.filters[i].spec.Device && host && (a == "*" || a == "**") {
+				return false
+			}
+			return appMatches(a, name)
+		}
+		if slices.ContainsFunc(apps, named) {
 			list = append(list, i)
 		}
 	}
 	return list
 }
 
+// build returns the route of a list of filters. There is one for each list.
 func (s *Set) build(list []int) *route {
 	list = slices.Clone(list)
 	slices.Sort(list)
 	list = slices.Compact(list)
+	key := fmt.Sprint(list)
+	if r := s.routes[key]; r != nil {
+		return r
+	}
 	r := &route{filters: list}
 	for _, i := range list {
 		f := s.filters[i]
@@ -201,7 +230,10 @@ func (s *Set) build(list []int) *route {
 			}
 		}
 	}
-	s.group(r)
+	r.groups = s.groups(list)
+	if len(s.routes) < maxRoutes {
+		s.routes[key] = r
+	}
 	return r
 }
 

@@ -197,3 +197,24 @@ func TestLinesOfOtherHostsAreNotJoined(t *testing.T) {
 		}
 	}
 }
+
+func TestDevicesDoNotSeeProgramsOfHosts(t *testing.T) {
+	device := compile(t, Spec{Name: "d", Apps: []string{"*"}, Device: true, FailRegex: []string{`^fail <HOST>$`}})
+	all := compile(t, Spec{Name: "a", Apps: []string{"*"}, FailRegex: []string{`^fail <HOST>$`}})
+	globs := compile(t, Spec{Name: "g", Apps: []string{"openvpn-*", "named"}, FailRegex: []string{`^fail <HOST>$`}})
+	set := NewSet([]*Filter{device, all, globs}, nil)
+	for app, want := range map[string]int{
+		"": 2, "CRON": 1, "systemd-logind": 1, "postfix/smtpd": 1, "kernel": 1, "named": 2,
+		"%ASA-6-605004": 2, "system,error,critical": 2, "CEF": 2, "router-7": 2, "openvpn-server": 3,
+	} {
+		m := set.NewMatcher()
+		got := m.Match(&Line{App: []byte(app), Text: []byte("fail 192.0.2.1"), Facility: -1}, set.Route([]byte(app)))
+		if len(got) != want {
+			t.Errorf("app %q: %d filters match, want %d", app, len(got), want)
+		}
+	}
+	named := NewSet([]*Filter{device}, [][]string{{"kernel"}})
+	if named.Route([]byte("kernel")).Empty() {
+		t.Error("a jail that names the app does not get its lines")
+	}
+}

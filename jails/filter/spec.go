@@ -11,6 +11,7 @@ type Spec struct {
 	Name   string   // shown in errors and used as the family of its app names
 	Title  string   // one line for people; may be empty
 	Apps   []string // app names or globs that the filter listens to; empty or "*": all
+	Device bool     // devices write the lines: "*" stands for all apps but the known programs of Unix hosts
 	Origin Origin   // what a jail demands of the writer unless it says otherwise
 
 	// The regular expressions have Python's syntax and fail2ban's tags (<HOST>, <F-USER>, ...).

@@ -22,6 +22,7 @@ type Entry struct {
 	Title    string    `yaml:"title"`
 	Aliases  []string  `yaml:"aliases"` // other names under which people look for it
 	Apps     []string  `yaml:"apps"`
+	Device   bool      `yaml:"device"` // of devices, which have no app names: "*" leaves out the programs of Unix hosts
 	Origin   Origin    `yaml:"origin"`
 	Facility []string  `yaml:"facility"` // kern
 	Join     string    `yaml:"join"`     // pid, addr
@@ -137,7 +138,7 @@ func (e *Entry) Spec(mode string) (filter.Spec, error) {
 		return fault("mode %q must be normal or aggressive", mode)
 	}
 	s := filter.Spec{
-		Name: e.Name, Title: e.Title, Apps: e.Apps,
+		Name: e.Name, Title: e.Title, Apps: e.Apps, Device: e.Device,
 		Origin: filter.Origin{UID: e.Origin.UID, User: e.Origin.User},
 	}
 	var ok bool
