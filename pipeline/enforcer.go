@@ -171,28 +171,26 @@ func (e *enforcer) enforce(ctx context.Context, changes []state.Change) {
 	for _, c := range changes {
 		wanted = append(wanted, e.wanted(c))
 	}
-	if err := e.send(ctx, wanted); err != nil && len(e.failed) == 0 {
-		for _, c := range changes {
-			e.failed[c] = err
-		}
-	}
+	e.send(ctx, wanted)
 }
 
-// send gives the changes to the firewall and notes in the store what the kernel holds.
-func (e *enforcer) send(ctx context.Context, wanted []firewall.Change) error {
+// send gives the changes to the firewall, and notes what it holds and what is to be tried again.
+func (e *enforcer) send(ctx context.Context, wanted []firewall.Change) {
 	results, err := e.fw.Apply(ctx, wanted)
 	for _, r := range results {
 		c := state.Change{Prefix: r.Prefix, Scope: string(r.Scope)}
-		if r.Err != nil {
+		switch {
+		case r.Err != nil:
 			e.failed[c] = r.Err
-		} else {
+		case err != nil && !r.Enforced:
+			e.failed[c] = err
+		default:
 			delete(e.failed, c)
 		}
 		if !r.Remove {
 			e.acks.mark(c, r.Enforced)
 		}
 	}
-	return err
 }
 
 // wanted says what the kernel must hold of an element.

@@ -19,7 +19,9 @@ type Feed struct {
 	plan    *Plan
 	grant   *grant
 	history *history
-	resumed bool // a connection of the source broke before this one began
+	writers *receiver.Writers
+	scratch [256]byte // of originOf
+	resumed bool      // a connection of the source broke before this one began
 }
 
 // Put admits and routes one entry. It allocates nothing, and copies nothing that no jail looks at.
@@ -55,6 +57,7 @@ func (f *Feed) Put(e *receiver.Entry) {
 		b = newBatch(plan)
 		f.batches[n] = b
 	}
+	e.Origin = f.originOf(e)
 	b.add(e, f.history.at(e), f.grant, route)
 	if b.full() {
 		f.send(n)

@@ -2,8 +2,7 @@ package pipeline
 
 import (
 	"net/netip"
-	"slices"
-	"strconv"
+	"time"
 
 	"stockade/jails"
 	"stockade/jails/filter"
@@ -19,19 +18,12 @@ const (
 	widest6 = 48
 )
 
-// judge decides whether a match counts, counts it, and begins the ban when it was the last straw.
+// judge decides whether a match counts, and counts it.
 func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	p := w.p
 	bound := &w.plan.bound[m.Filter]
 	jail := bound.Jail
-	if m.Kind != filter.Failure {
-		return
-	}
-	reason := distrust(jail, bound.Filter, it, m.Filter)
-	if reason == "" && !p.quotas.believed(it.source.Name) {
-		reason = refusedQuarantine
-	}
-	if reason != "" {
+	if reason := p.distrust(bound, it, m); reason != "" {
 		p.stats.Distrust.Add(1)
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))
 		return
@@ -40,22 +32,33 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	if !addr.IsValid() {
 		return // an id that is no address: nothing a firewall could drop
 	}
+	if m.Kind == filter.Success {
+		p.stats.Successes.Add(1)
+		p.successes.note(addr)
+		return
+	}
 	if jail.Ignored(addr) {
 		p.stats.Protected.Add(1)
 		return
 	}
-	prefix, protected := p.counted(jail, addr, m.Bits)
-	if protected {
+	prefix, why := p.counted(jail, addr, m.Bits)
+	if why != "" {
 		p.stats.Protected.Add(1)
+		reason := refusedProtected
+		if why == whyProxy {
+			reason = refusedProxy
+		}
+		it.source.Refused.Add(reason, it.received, b.text(it.raw))
 		return
 	}
-	p.stats.Failures.Add(1)
-	it.source.Failures.Add(1)
 	attempts := max(m.Attempts, 1) * it.repeat
-	if p.store.FailBanned(jail, prefix, attempts) {
+	c := counting{source: it.source, line: it.received, level: it.level}
+	if m.Proof != filter.ProofNone && p.store.FailBanned(jail, prefix, attempts) {
+		p.stats.Failures.Add(1)
+		it.source.Failures.Add(1)
 		return
 	}
-	outcome := p.store.Fail(jail, state.Failure{
+	failure := state.Failure{
 		Jail:     jail.Name,
 		Prefix:   prefix,
 		Addr:     addr,
@@ -63,21 +66,39 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		Received: it.received,
 		Attempts: attempts,
 		Evidence: w.evidence(b, it, m),
-	})
+	}
+	if m.Proof == filter.ProofNone {
+		p.witnesses.consider(suspect{jail, failure, c})
+		return
+	}
+	p.count(jail, failure, c)
+}
+
+// counting is what counting a failure needs beside the failure.
+type counting struct {
+	source *receiver.Source
+	line   time.Time // when its line arrived
+	level  receiver.Level
+}
+
+// count counts a failure, and begins the ban when it was the last straw.
+func (p *Pipeline) count(jail *jails.Jail, f state.Failure, c counting) {
+	p.stats.Failures.Add(1)
+	c.source.Failures.Add(1)
+	outcome := p.store.Fail(jail, f)
 	if held := outcome.Held; held != nil && !p.quotas.hold(held) {
-		it.source.Refused.Add(refusedHeldFull, it.received, b.text(it.raw))
+		c.source.Refused.Add(refusedHeldFull, c.line, []byte(f.Evidence.Raw))
 	}
-	if outcome.Ban == nil {
-		return
-	}
-	if outcome.Ban.Shadow {
+	switch b := outcome.Ban; {
+	case b == nil:
+	case b.Shadow:
 		p.stats.Shadowed.Add(1)
-		p.log.Info("would ban", "jail", jail.Name, "addr", prefix.String(), "source", it.source.Name, "reason", outcome.Ban.Reason)
-		return
+		p.log.Info("would ban", "jail", jail.Name, "addr", b.Prefix.String(), "source", c.source.Name, "reason", b.Reason)
+	default:
+		p.stats.Bans.Add(1)
+		c.source.Bans.Add(1)
+		p.enforcer.begin(b, c.line)
 	}
-	p.stats.Bans.Add(1)
-	it.source.Bans.Add(1)
-	p.enforcer.begin(outcome.Ban, it.received)
 }
 
 func (w *worker) evidence(b *batch, it *item, m *filter.Match) state.Evidence {
@@ -87,32 +108,41 @@ func (w *worker) evidence(b *batch, it *item, m *filter.Match) state.Evidence {
 		Received: it.received,
 		Source:   it.source.Name,
 		Trust:    trust(it.level).String(),
-		Origin:   origin(it.origin),
+		Origin:   describeOrigin(it.origin),
 		User:     m.User,
 		Pattern:  m.Pattern,
 		Raw:      string(raw[:min(len(raw), maxRaw)]),
 	}
 }
 
+// whyProxy is the guard's reason for the configured proxies: a line that names one should name its
+// client instead.
+const whyProxy = "proxies"
+
 // counted returns the prefix that a failure of addr counts for: the address, its IPv6 network, or
-// the subnet that the line named. Where that would hit a protected address it falls back to the
-// single address.
-func (p *Pipeline) counted(jail *jails.Jail, addr netip.Addr, bits int) (prefix netip.Prefix, protected bool) {
+// the subnet that the line named. Where that would hit a protected address, or one that logged in
+// lately, it falls back to the single address; when that is protected too, why says it.
+func (p *Pipeline) counted(jail *jails.Jail, addr netip.Addr, bits int) (prefix netip.Prefix, why string) {
 	prefix = jails.CountKey(addr, p.v6bits)
 	if bits >= 0 && bits < prefix.Bits() && bits >= widest(addr) {
 		prefix = netip.PrefixFrom(addr, bits).Masked()
 	}
-	if p.harmless(jail, prefix) {
-		return prefix, false
+	if p.harms(jail, prefix) == "" && !p.successes.inside(prefix, addr) {
+		return prefix, ""
 	}
 	single := netip.PrefixFrom(addr, addr.BitLen())
-	return single, !p.harmless(jail, single)
+	return single, p.harms(jail, single)
 }
 
-// harmless reports whether a ban of prefix hits nothing that is protected or ignored.
-func (p *Pipeline) harmless(jail *jails.Jail, prefix netip.Prefix) bool {
-	_, protected := p.guard.Protects(prefix)
-	return !protected && !jail.Ignore.Overlaps(prefix)
+// harms returns "", or what a ban of the prefix would hit that is protected or ignored.
+func (p *Pipeline) harms(jail *jails.Jail, prefix netip.Prefix) (why string) {
+	if why, protected := p.guard.Protects(prefix); protected {
+		return why
+	}
+	if jail.Ignore.Overlaps(prefix) {
+		return "ignoreip"
+	}
+	return ""
 }
 
 func widest(addr netip.Addr) int {
@@ -123,24 +153,23 @@ func widest(addr netip.Addr) int {
 }
 
 // distrust returns "" or the reason for which a match of a jail does not count.
-func distrust(jail *jails.Jail, f *filter.Filter, it *item, index int) (reason string) {
-	g := it.grant
-	if g == nil || !g.jails[index] {
+func (p *Pipeline) distrust(bound *Bound, it *item, m *filter.Match) (reason string) {
+	jail, g := bound.Jail, it.grant
+	switch {
+	case g == nil || !g.jails[m.Filter]:
 		return refusedJail
-	}
-	if trust(it.level) < jail.MinTrust && (jail.TrustGiven || !g.spoofable) {
+	case trust(it.level) < jail.MinTrust && p.tooWeak(jail, it):
 		return refusedTrust
+	case !p.quotas.believed(it.source.Name):
+		return refusedQuarantine
 	}
-	if jail.Origin != nil {
-		if !it.origin.Known || !slices.Contains(jail.Origin.UIDs, it.origin.UID) {
-			return refusedOrigin
-		}
-		return ""
-	}
-	if uids := f.Origin().UID; len(uids) > 0 && it.origin.Known && !slices.Contains(uids, it.origin.UID) {
-		return refusedOrigin
-	}
-	return ""
+	return forged(jail, bound.Filter, it)
+}
+
+// tooWeak reports whether a source below the jail's trust does not count. An explicit min_trust is
+// absolute; else the operator may accept the source, or several sources must agree.
+func (p *Pipeline) tooWeak(jail *jails.Jail, it *item) bool {
+	return jail.TrustGiven || !it.grant.spoofable && jail.Corroborate < 2
 }
 
 // trust maps what a transport proves to the level a jail asks for.
@@ -158,19 +187,4 @@ func trust(l receiver.Level) jails.Trust {
 		return jails.TrustKernel
 	}
 	return jails.TrustNone
-}
-
-// origin describes a line's writer for reports; "" when nothing vouches for one.
-func origin(o receiver.Origin) string {
-	if !o.Known {
-		return ""
-	}
-	s := "uid=" + strconv.FormatUint(uint64(o.UID), 10)
-	if o.Exe != "" {
-		s += " exe=" + o.Exe
-	}
-	if o.Unit != "" {
-		s += " unit=" + o.Unit
-	}
-	return s
 }

@@ -32,10 +32,10 @@ import (
 
 // Options are what a Pipeline is made of.
 type Options struct {
-	Plan     *Plan
-	Guard    *Guard
-	Store    *state.Store // opened with Quotas.Admit
-	Quotas   *Quotas
+	Plan  *Plan
+	Guard *Guard
+	Store *state.Store // opened with Admission.Admit
+	Admission
 	Enforcer Firewall
 	Log      *slog.Logger
 
@@ -46,10 +46,14 @@ type Options struct {
 
 // Pipeline matches, judges, counts and enforces.
 type Pipeline struct {
-	plan     atomic.Pointer[Plan]
-	guard    *Guard
-	store    *state.Store
-	quotas   *Quotas
+	plan   atomic.Pointer[Plan]
+	guard  *Guard
+	store  *state.Store
+	quotas *Quotas
+
+	successes *Successes
+	witnesses *witnesses
+
 	log      *slog.Logger
 	v6bits   int
 	workers  []*worker
@@ -70,9 +74,12 @@ func New(o Options) *Pipeline {
 		n = runtime.GOMAXPROCS(0)
 	}
 	p := &Pipeline{
-		guard:   o.Guard,
-		store:   o.Store,
-		quotas:  o.Quotas,
+		guard:  o.Guard,
+		store:  o.Store,
+		quotas: o.Quotas,
+
+		successes: o.Successes,
+
 		dir:     o.Dir,
 		v6bits:  cmp.Or(o.IPv6Prefix, 64),
 		log:     o.Log.With("component", "pipeline"),
@@ -81,6 +88,7 @@ func New(o Options) *Pipeline {
 	}
 	p.plan.Store(o.Plan)
 	p.enforcer = newEnforcer(p, o.Enforcer, o.Log.With("component", "firewall"))
+	p.witnesses = newWitnesses(p, o.Enforcer)
 	for range n {
 		p.workers = append(p.workers, newWorker(p))
 	}
@@ -124,9 +132,12 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		working.Go(func() { w.run(ctx) })
 	}
 	close(p.ready)
+	var witnessing sync.WaitGroup
+	witnessing.Go(func() { p.witnesses.run(drained) })
 	working.Wait()
 	close(p.stopped)
 	cancel()
+	witnessing.Wait()
 	enforcing.Wait()
 	stopAcks()
 	acknowledging.Wait()
@@ -149,7 +160,10 @@ var errStopping = errors.New("stockade is stopping")
 
 // Open returns the sink of one reader; see receiver.Opener.
 func (p *Pipeline) Open(lossy bool) receiver.Sink {
-	return &Feed{p: p, lossy: lossy, turn: p.feeds.Add(1), batches: make([]*batch, len(p.workers))}
+	return &Feed{
+		p: p, lossy: lossy, turn: p.feeds.Add(1),
+		batches: make([]*batch, len(p.workers)), writers: receiver.NewWriters(),
+	}
 }
 
 // Stats returns the counters.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,10 +29,38 @@ type rig struct {
 	stop    func()
 }
 
-// flaky is a firewall that can be told to refuse.
+// flaky is a firewall that can be told to refuse, and that a test may look at while it works.
 type flaky struct {
+	mu sync.Mutex
 	*firewall.Observe
 	broken atomic.Bool
+}
+
+func (f *flaky) Elements(ctx context.Context, yield func(firewall.Element, firewall.Counters) bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Observe.Elements(ctx, yield)
+}
+
+func (f *flaky) Protect(ctx context.Context, never []netip.Prefix) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Observe.Protect(ctx, never)
+}
+
+func (f *flaky) Reconcile(ctx context.Context, desired iter.Seq[firewall.Element], foreign firewall.Foreign) (firewall.Report, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Observe.Reconcile(ctx, desired, foreign)
+}
+
+// Witnessed vouches for 198.51.100.0/24 alone.
+func (f *flaky) Witnessed(_ context.Context, addrs []netip.Addr) ([]bool, error) {
+	seen := make([]bool, len(addrs))
+	for i, a := range addrs {
+		seen[i] = netip.MustParsePrefix("198.51.100.0/24").Contains(a)
+	}
+	return seen, nil
 }
 
 // Name is that of a real backend: what it takes is enforced.
@@ -46,9 +76,11 @@ func (f *flaky) Apply(ctx context.Context, changes []firewall.Change) ([]firewal
 		}
 		return results, errBroken
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	results, err := f.Observe.Apply(ctx, changes)
 	for i := range results {
-		results[i].Enforced = results[i].Err == nil
+		results[i].Enforced = results[i].Err == nil && err == nil
 	}
 	return results, err
 }
@@ -67,6 +99,7 @@ var testJails = []jails.Config{
 	{Name: "other", Filter: jails.FilterConfig{FailRegex: []string{`^other <HOST>$`}}, Apps: []string{"httpd"}},
 	{Name: "strict", Filter: jails.FilterConfig{FailRegex: []string{`^strict <HOST>$`}}, Apps: []string{"strict"}, MinTrust: "tls"},
 	{Name: "mine", Filter: jails.FilterConfig{FailRegex: []string{`^mine <HOST>$`}}, Apps: []string{"mine"}, Origin: &jails.OriginConfig{UID: []uint32{0}}},
+	{Name: "spoofable", Filter: jails.FilterConfig{FailRegex: []string{`^dropped <HOST>$`}}, Apps: []string{"kernel"}},
 	{Name: "shadow", Filter: jails.FilterConfig{FailRegex: []string{`^shadow <HOST>$`}}, Apps: []string{"shadow"}, Enforce: new(bool)},
 }
 
@@ -80,7 +113,7 @@ func plan(t testing.TB, configs []jails.Config, sources *receiver.Sources) *Plan
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := filter.Compile(filter.Spec{Name: c.Name, FailRegex: c.Filter.FailRegex})
+		f, err := filter.Compile(filter.Spec{Name: c.Name, FailRegex: c.Filter.FailRegex, Unproven: c.Name == "spoofable"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,14 +130,15 @@ func newRig(t testing.TB, workers int) *rig {
 	}
 	quotas := NewQuotas()
 	quotas.Set(sources.All(), func(s *receiver.Source) bool { return s.Name != "botnet" })
-	store, err := state.Open(state.Options{Admit: quotas.Admit})
+	admission := Admission{quotas, NewSuccesses()}
+	store, err := state.Open(state.Options{Admit: admission.Admit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	fw := &flaky{Observe: firewall.NewObserve()}
 	guard := NewGuard()
 	guard.Set(LayerOperator, []Protected{{netip.MustParsePrefix("203.0.113.7/32"), "never_ban"}, {netip.MustParsePrefix("2001:db8:1::1/128"), "never_ban"}})
-	p := New(Options{Plan: plan(t, testJails, sources), Guard: guard, Store: store, Quotas: quotas, Enforcer: fw, Log: slog.New(slog.DiscardHandler), Workers: workers})
+	p := New(Options{Plan: plan(t, testJails, sources), Guard: guard, Store: store, Admission: admission, Enforcer: fw, Log: slog.New(slog.DiscardHandler), Workers: workers})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
@@ -233,15 +267,15 @@ func TestDoesNotCount(t *testing.T) {
 			e.App, e.Text = []byte("strict"), []byte("strict 198.51.100.7")
 		}, refusedTrust},
 		{"another user wrote it", func(_ *rig, e *receiver.Entry) {
-			e.App, e.Text, e.Origin.UID = []byte("mine"), []byte("mine 198.51.100.7"), 1000
-		}, refusedOrigin},
+			e.App, e.Text, e.Peer.UID = []byte("mine"), []byte("mine 198.51.100.7"), 1000
+		}, refusedForged},
 		{"nobody knows who wrote it", func(_ *rig, e *receiver.Entry) {
-			e.App, e.Text, e.Origin = []byte("mine"), []byte("mine 198.51.100.7"), receiver.Origin{}
-		}, refusedOrigin},
-		{"never_ban", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 203.0.113.7") }, ""},
+			e.App, e.Text, e.Peer.Level = []byte("mine"), []byte("mine 198.51.100.7"), receiver.LevelTLS
+		}, refusedUnknown},
+		{"never_ban", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 203.0.113.7") }, refusedProtected},
 		{"ignoreip", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 198.51.100.99") }, ""},
-		{"mapped never_ban", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from ::ffff:203.0.113.7") }, ""},
-		{"loopback", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 127.0.0.1") }, ""},
+		{"mapped never_ban", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from ::ffff:203.0.113.7") }, refusedProtected},
+		{"loopback", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 127.0.0.1") }, refusedProtected},
 		{"continuation of a cut record", func(_ *rig, e *receiver.Entry) { e.Continued = true }, ""},
 		{"another app", func(_ *rig, e *receiver.Entry) { e.App = []byte("cron") }, ""},
 	} {
@@ -285,6 +319,33 @@ func TestShadowJailBansNobody(t *testing.T) {
 	r.send(t, repeat(3, r.line("shadow", "shadow 198.51.100.7"))...)
 	if held := r.enforced(t); len(held) != 0 || r.Stats().Shadowed.Load() != 1 {
 		t.Errorf("held %v, shadowed %d; want nothing and 1", held, r.Stats().Shadowed.Load())
+	}
+}
+
+func TestAnEventThatProvesNothingNeedsAWitness(t *testing.T) {
+	r := newRig(t, 1)
+	r.send(t, repeat(3, r.line("kernel", "dropped 192.0.2.7"))...)
+	eventually(t, "three failures without a witness", func() bool { return r.Stats().Unproven.Load() == 3 })
+	r.send(t, repeat(3, r.line("kernel", "dropped 198.51.100.7"))...)
+	eventually(t, "the address that completed a handshake is banned", func() bool { return len(r.enforced(t)) == 1 })
+	if _, victim := r.enforced(t)["192.0.2.7/32"]; victim {
+		t.Error("a spoofed packet banned its victim")
+	}
+}
+
+func TestALoginMakesTheFirstBanShort(t *testing.T) {
+	r := newRig(t, 1)
+	r.successes.note(netip.MustParseAddr("198.51.100.7"))
+	r.successes.note(netip.MustParseAddr("2001:db8:2::9"))
+	r.send(t, repeat(3, r.line("login", "failed login from 198.51.100.7"))...)
+	r.send(t, repeat(3, r.line("login", "failed login from 2001:db8:2::1"))...)
+	for _, b := range r.store.Bans("login") {
+		if b.Prefix.Addr().Is4() && b.End.Sub(b.Start) != gentleBan {
+			t.Errorf("the first ban after a login lasts %s, want %s", b.End.Sub(b.Start), gentleBan)
+		}
+	}
+	if _, ok := r.enforced(t)["2001:db8:2::1/128"]; !ok {
+		t.Errorf("held = %v; want the single address, for another of its network logged in", r.enforced(t))
 	}
 }
 
@@ -370,7 +431,7 @@ func TestLossyFeedDropsAndCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := New(Options{Plan: plan(t, testJails, sources), Guard: NewGuard(), Store: store, Quotas: NewQuotas(), Enforcer: firewall.NewObserve(), Log: slog.New(slog.DiscardHandler), Workers: 1})
+	p := New(Options{Plan: plan(t, testJails, sources), Guard: NewGuard(), Store: store, Admission: Admission{NewQuotas(), NewSuccesses()}, Enforcer: firewall.NewObserve(), Log: slog.New(slog.DiscardHandler), Workers: 1})
 	r := &rig{Pipeline: p, sources: map[string]*receiver.Source{"host": sources.All()[0]}}
 	sink := p.Open(true)
 	const lines = (batchQueue + 10) * 3

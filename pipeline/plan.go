@@ -8,6 +8,7 @@ import (
 
 	"stockade/jails"
 	"stockade/jails/filter"
+	"stockade/jails/filter/catalogue"
 	"stockade/receiver"
 )
 
@@ -30,14 +31,12 @@ func NewPlan(bound []Bound, sources []*receiver.Source) *Plan {
 	p := &Plan{bound: bound, grants: make(map[string]*grant, len(sources))}
 	filters := make([]*filter.Filter, len(bound))
 	apps := make([][]string, len(bound))
-	families := make(map[string][]string)
 	for i, b := range bound {
-		filters[i], apps[i] = b.Filter, b.Jail.Apps
-		families[b.Filter.Name()] = b.Filter.Apps()
+		filters[i], apps[i] = b.Filter, expandFamilies(b.Jail.Apps)
 	}
 	p.set = filter.NewSet(filters, apps)
 	for _, s := range sources {
-		p.grants[s.Name] = newGrant(s, bound, families)
+		p.grants[s.Name] = newGrant(s, bound)
 	}
 	return p
 }
@@ -68,7 +67,16 @@ type grant struct {
 // nobody is the grant of a source that the plan does not know (it went with a reload).
 var nobody = &grant{hostnames: map[string]bool{}}
 
-func newGrant(s *receiver.Source, bound []Bound, families map[string][]string) *grant {
+// expandFamilies adds the members of each catalogue name: sshd means sshd-session too.
+func expandFamilies(apps []string) []string {
+	var all []string
+	for _, a := range apps {
+		all = append(append(all, a), catalogue.Family(a)...)
+	}
+	return all
+}
+
+func newGrant(s *receiver.Source, bound []Bound) *grant {
 	g := &grant{
 		anyApp:    len(s.Apps) == 0 || slices.Contains(s.Apps, "*"),
 		apps:      make(map[string]bool),
@@ -81,11 +89,8 @@ func newGrant(s *receiver.Source, bound []Bound, families map[string][]string) *
 			g.hostnames[h] = true
 		}
 	}
-	for _, a := range s.Apps {
+	for _, a := range expandFamilies(s.Apps) {
 		g.addApp(a)
-		for _, member := range families[a] {
-			g.addApp(member)
-		}
 	}
 	for i, b := range bound {
 		g.jails[i] = slices.Contains(s.Jails, "*") || slices.Contains(s.Jails, b.Jail.Name)
@@ -107,7 +112,12 @@ const (
 	refusedApp      = "app_not_granted"
 	refusedJail     = "jail_not_granted"
 	refusedTrust    = "below_min_trust"
-	refusedOrigin   = "origin"
+	refusedForged   = "forged"             // written by somebody whom the jail does not accept
+	refusedUnknown  = "origin_unknown"     // nobody vouches for the writer
+	refusedVouch    = "origin_not_vouched" // the source names writers without vouches: true
+
+	refusedProtected = "names_protected"
+	refusedProxy     = "names_proxy" // hint: log the real client's address
 )
 
 // admit returns "" or the reason for which a line that claims this host and app is refused. It

@@ -91,7 +91,7 @@ func (q *Quotas) Set(sources []*receiver.Source, kernel func(*receiver.Source) b
 	q.by = next
 }
 
-// Admit reports whether a source may begin one more ban now; see state.Options.Admit.
+// Admit reports whether a source may begin one more ban now.
 func (q *Quotas) Admit(_ *jails.Jail, f state.Failure, b *state.Ban) bool {
 	if b.Shadow {
 		return true

@@ -39,7 +39,7 @@ func (e *enforcer) restore(ctx context.Context) error {
 	recovery := e.p.store.Recovery()
 	foreign := firewall.ForeignRemove
 	switch {
-	case recovery.Missing || recovery.FellBack:
+	case recovery.Adopt():
 		foreign = firewall.ForeignAdopt
 	case recovery.Bans > searchLimit:
 		foreign = firewall.ForeignIgnore

@@ -18,6 +18,8 @@ type Stats struct {
 	Matched   atomic.Int64
 
 	Failures  atomic.Int64 // matches that counted
+	Successes atomic.Int64 // logins
+	Unproven  atomic.Int64 // matches that prove no address, without a witness
 	Distrust  atomic.Int64 // matches that did not count: grants, trust, origin
 	Protected atomic.Int64 // matches that named a protected or ignored address
 	Bans      atomic.Int64

@@ -154,6 +154,7 @@ func (c *conn) read() error {
 	for {
 		f, err := c.fr.Next()
 		if err != nil {
+			c.tellBreak(err)
 			return c.verdict(err)
 		}
 		c.frames++
@@ -181,6 +182,13 @@ func (c *conn) take(f frame.Frame) error {
 	}
 	c.r.put(f, c.source, &c.peer, c.now)
 	return nil
+}
+
+// tellBreak tells the sink when the sender did not end the stream itself, at the edge of a frame.
+func (c *conn) tellBreak(err error) {
+	if b, ok := c.r.sink.(Breaker); ok && (!errors.Is(err, io.EOF) || c.inside) {
+		b.Broken()
+	}
 }
 
 // verdict says what the end of the stream means: nil, or a refusal that is counted.

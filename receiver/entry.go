@@ -97,6 +97,12 @@ type Sink interface {
 	Flush()
 }
 
+// A Breaker is a Sink that is told when its connection broke: the sender then repeats, on its next
+// one, what it does not know to have arrived.
+type Breaker interface {
+	Broken()
+}
+
 // An Opener makes the sink of one reader. lossy says what a full queue does: true drops and
 // counts the entry (datagrams), false makes Put wait (streams, so that the sender waits).
 type Opener func(lossy bool) Sink

@@ -11,6 +11,7 @@ import (
 	"stockade/jails"
 	"stockade/jails/filter"
 	"stockade/jails/filter/catalogue"
+	"stockade/jails/filter/fail2ban"
 	"stockade/pipeline"
 	"stockade/receiver"
 )
@@ -122,10 +123,14 @@ func Spec(c jails.Config) (filter.Spec, error) {
 			MaxLines:    c.Filter.MaxLines,
 		}, nil
 	}
-	if strings.HasPrefix(c.Filter.Name, "fail2ban:") {
-		return filter.Spec{}, fmt.Errorf("filter %q: fail2ban's filter files cannot be read yet; write the failregex inline", c.Filter.Name)
+	if strings.HasPrefix(c.Filter.Name, fail2ban.Prefix) {
+		return fail2ban.Spec(c.Filter.Name, fail2ban.LogFile)
 	}
-	return catalogue.Get(c.Filter.Name, nil)
+	name, options, err := fail2ban.Parse(c.Filter.Name) // the catalogue's options are written alike
+	if err != nil {
+		return filter.Spec{}, err
+	}
+	return catalogue.Get(name, options)
 }
 
 func (b *built) buildNever() {

@@ -68,7 +68,7 @@ type daemon struct {
 	store     *state.Store
 	enforcer  pipeline.Firewall
 	guard     *pipeline.Guard
-	quotas    *pipeline.Quotas
+	admission pipeline.Admission
 	pipeline  *pipeline.Pipeline
 	registry  *receiver.Registry
 	listeners *listeners
@@ -100,7 +100,7 @@ func (d *daemon) build(b *built) (err error) {
 	d.guard = pipeline.NewGuard()
 	d.guard.Set(pipeline.LayerOperator, b.never)
 	d.guard.Set(pipeline.LayerPeers, b.peers)
-	d.quotas = pipeline.NewQuotas()
+	d.admission = pipeline.Admission{Quotas: pipeline.NewQuotas(), Successes: pipeline.NewSuccesses()}
 	d.setQuotas(b)
 	if d.enforcer, err = d.openFirewall(b.loaded); err != nil {
 		return err
@@ -116,12 +116,12 @@ func (d *daemon) build(b *built) (err error) {
 	}
 	undo = append(undo, d.server.Close)
 	// The control socket is ours from here on: no other daemon has this state folder open.
-	if d.store, err = state.Open(state.Options{Dir: cfg.StateDir, Admit: d.quotas.Admit, Log: d.log}); err != nil {
+	if d.store, err = state.Open(state.Options{Dir: cfg.StateDir, Admit: d.admission.Admit, Log: d.log}); err != nil {
 		return err
 	}
 	undo = append(undo, d.store.Close)
 	d.pipeline = pipeline.New(pipeline.Options{
-		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Quotas: d.quotas,
+		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Admission: d.admission,
 		Enforcer: d.enforcer, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
 	d.listeners = newListeners(d.registry, d.pipeline.Open, d.log)
@@ -131,7 +131,7 @@ func (d *daemon) build(b *built) (err error) {
 // setQuotas puts the quotas of a configuration in force. Only the kernel's own word needs none.
 func (d *daemon) setQuotas(b *built) {
 	transports := b.transports()
-	d.quotas.Set(b.sources.All(), func(s *receiver.Source) bool {
+	d.admission.Quotas.Set(b.sources.All(), func(s *receiver.Source) bool {
 		return level(transports[s.Listener]) == receiver.LevelKernel
 	})
 }

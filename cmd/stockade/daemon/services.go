@@ -256,7 +256,7 @@ func (d *daemon) Release(_ context.Context, r control.SourceRequest) (control.Re
 	if err := d.knownSource(r.Source); err != nil {
 		return control.ReleaseResult{}, err
 	}
-	if !d.quotas.Release(r.Source) {
+	if !d.admission.Quotas.Release(r.Source) {
 		return control.ReleaseResult{}, &control.Error{Code: control.CodeNotFound, Message: fmt.Sprintf("source %s is not in quarantine", r.Source)}
 	}
 	d.log.Info("released from quarantine", "source", r.Source)

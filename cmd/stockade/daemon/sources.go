@@ -21,7 +21,7 @@ func (d *daemon) Sources(context.Context) ([]control.Source, error) {
 		if skew, delay, known := d.pipeline.Skew(s.Name); known {
 			list[i].Skew, list[i].Delay = int64(skew/time.Second), int64(delay/time.Second)
 		}
-		if q, limited := d.quotas.State(s.Name); limited {
+		if q, limited := d.admission.Quotas.State(s.Name); limited {
 			list[i].QuotaLeft, list[i].Pending = &q.Left, q.Pending
 			switch {
 			case !q.Quarantined.IsZero():

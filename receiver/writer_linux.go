@@ -1,0 +1,101 @@
+package receiver
+
+import (
+	"bytes"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Writers looks up who a process is. Answers are kept for a second, for at most 1,024 processes:
+// within that time a process number is not another's. It belongs to one goroutine.
+type Writers struct {
+	known map[int64]writer
+	now   func() time.Time
+	root  string // of /proc, for tests
+}
+
+// writer is what /proc says of a process. Empty fields are unknown.
+type writer struct {
+	exe, unit, comm string
+	until           time.Time
+}
+
+const (
+	writerKept = time.Second
+	maxWriters = 1024
+)
+
+// carriers hand on lines that others wrote: who connects as one of these is a peer, never the
+// writer. By program and by systemd unit.
+var carriers = []string{
+	"rsyslogd", "syslog-ng", "dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2",
+	"conmon", "podman", "vector", "fluent-bit", "fluentd", "filebeat", "promtail", "busybox-syslogd",
+	"rsyslog.service", "syslog-ng.service", "docker.service", "containerd.service", "vector.service",
+	"fluent-bit.service", "fluentd.service", "filebeat.service", "promtail.service",
+}
+
+// NewWriters returns an empty table.
+func NewWriters() *Writers {
+	return &Writers{known: make(map[int64]writer), now: time.Now, root: "/proc"}
+}
+
+// Origin says who wrote a message on a unix socket. The kernel proves the uid; program and unit
+// are empty where /proc no longer tells, or may not. The line of a carrier has an unknown origin.
+func (w *Writers) Origin(p *Peer) Origin {
+	if p.Level != LevelKernel || p.UID < 0 {
+		return Origin{}
+	}
+	x := w.look(p.PID)
+	if slices.Contains(carriers, path.Base(x.exe)) || slices.Contains(carriers, x.unit) || x.exe == "" && slices.Contains(carriers, x.comm) {
+		return Origin{}
+	}
+	return Origin{Known: true, UID: uint32(p.UID), Exe: x.exe, Unit: x.unit} //nolint:gosec // a kernel uid fits
+}
+
+func (w *Writers) look(pid int64) writer {
+	if pid <= 0 {
+		return writer{}
+	}
+	now := w.now()
+	if x, ok := w.known[pid]; ok && now.Before(x.until) {
+		return x
+	}
+	if len(w.known) >= maxWriters {
+		clear(w.known)
+	}
+	dir := path.Join(w.root, strconv.FormatInt(pid, 10))
+	x := writer{until: now.Add(writerKept)}
+	if exe, err := os.Readlink(path.Join(dir, "exe")); err == nil {
+		x.exe = strings.TrimSuffix(exe, " (deleted)") // replaced by an upgrade while it runs
+	}
+	if text, err := os.ReadFile(path.Join(dir, "cgroup")); err == nil {
+		x.unit = unitOf(text)
+	}
+	if comm, err := os.ReadFile(path.Join(dir, "comm")); err == nil {
+		x.comm = string(bytes.TrimSpace(comm))
+	}
+	w.known[pid] = x
+	return x
+}
+
+// unitOf returns the systemd unit in the text of /proc/PID/cgroup: the last part of the unified
+// hierarchy's path that names a service or scope.
+func unitOf(text []byte) string {
+	for line := range bytes.Lines(text) {
+		dir, found := bytes.CutPrefix(line, []byte("0::"))
+		if !found {
+			continue
+		}
+		parts := strings.Split(strings.TrimSpace(string(dir)), "/")
+		for _, part := range slices.Backward(parts) {
+			if strings.HasSuffix(part, ".service") || strings.HasSuffix(part, ".scope") {
+				return part
+			}
+		}
+	}
+	return ""
+}
