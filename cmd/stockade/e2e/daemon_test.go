@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer func() { _ = os.RemoveAll(dir) }()
+		defer reaper(dir)()
 		if err := os.Chmod(dir, 0o755); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -44,6 +45,22 @@ func TestMain(m *testing.M) {
 		binaries = dir
 		return m.Run()
 	}())
+}
+
+// reaper starts the process that cleans up, and returns what makes it do so. It also does when this
+// process is killed or runs out of time, when no cleanup of a test is run.
+func reaper(dir string) (reap func()) {
+	cmd := exec.Command("sh", "testdata/reaper.sh", strconv.Itoa(os.Getpid()), dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C is not for it
+	alive, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "reaper:", err)
+		return func() { _ = os.RemoveAll(dir) }
+	}
+	return func() { alive.Close(); _ = cmd.Wait() }
 }
 
 // require skips the test when something is missing; under STOCKADE_REQUIRE=all it fails.

@@ -97,8 +97,8 @@ func TestRsyslogForwards(t *testing.T) {
 	requireRoot(t) // the catalogue's sshd believes root's processes
 	requirePrograms(t, "logger")
 	rsyslogd := needRsyslogd(t)
-	port := freePort(t)
-	d := newDaemon(t, "", fmt.Sprintf(forwarded, port)).start()
+	ns, port := newHost(t), 601
+	d := newDaemon(t, ns, fmt.Sprintf(forwarded, port)).start()
 	for i, c := range []struct{ file, old, new, source string }{
 		{"rsyslog-tcp.conf", `target="192.0.2.1" port="601"`, fmt.Sprintf(`target="127.0.0.1" port="%d"`, port), "nas"},
 		{"rsyslog-unix.conf", "/run/stockade/syslog.sock", filepath.Join(d.dir, "syslog.sock"), "this-host"},
@@ -114,7 +114,7 @@ func TestRsyslogForwards(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "rsyslog.conf"), []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(rsyslogd, "-n", "-f", filepath.Join(dir, "rsyslog.conf"), "-i", filepath.Join(dir, "pid"))
+		cmd := inNS(ns, rsyslogd, "-n", "-f", filepath.Join(dir, "rsyslog.conf"), "-i", filepath.Join(dir, "pid"))
 		out := &output{}
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Start(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,14 +37,14 @@ const (
 	server6    = "2001:db8:1::10"
 )
 
-var labs int
+var labs atomic.Int32 // made so far
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	requireRoot(t)
 	requirePrograms(t, "ip", "nft")
-	labs++
-	name := func(host string) string { return fmt.Sprintf("stk%d-%d-%s", os.Getpid(), labs, host) }
+	number := labs.Add(1)
+	name := func(host string) string { return fmt.Sprintf("stk%d-%d-%s", os.Getpid(), number, host) }
 	l := &lab{t: t, internet: name("net"), gateway: name("gw"), server: name("srv")}
 	for _, ns := range []string{l.internet, l.gateway, l.server} {
 		sh(t, "", "ip", "netns", "add", ns)
@@ -238,8 +239,7 @@ func newHost(t testing.TB) string {
 	t.Helper()
 	requireRoot(t)
 	requirePrograms(t, "ip", "nft")
-	labs++
-	ns := fmt.Sprintf("stk%d-%d", os.Getpid(), labs)
+	ns := fmt.Sprintf("stk%d-%d", os.Getpid(), labs.Add(1))
 	sh(t, "", "ip", "netns", "add", ns)
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() })
 	sh(t, ns, "ip", "link", "set", "lo", "up")

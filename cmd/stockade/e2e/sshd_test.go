@@ -121,6 +121,7 @@ func TestGateway(t *testing.T) {
 		{"IPv6", attacker6, bystander6, server6, gwOut6, "ban6", "2001:db8:a:7::"},
 	} {
 		t.Run(family.name, func(t *testing.T) {
+			t.Parallel() // most of the time sshd lets a wrong password wait
 			l := newLab(t)
 			l.startSSH()
 			d := newDaemon(t, l.gateway, gatewayConfig).start()
