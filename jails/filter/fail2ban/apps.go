@@ -48,7 +48,7 @@ func unfoldName(re *syntax.Regexp, last bool) ([]string, bool) {
 		return []string{""}, true
 	case syntax.OpLiteral:
 		if re.Flags&syntax.FoldCase != 0 {
-			return nil, false
+			return []string{anyCase(re.Rune)}, true
 		}
 		return []string{escapeName(string(re.Rune))}, true
 	case syntax.OpCapture:
@@ -142,6 +142,20 @@ func takesSlash(re *syntax.Regexp) bool {
 		}
 	}
 	return false
+}
+
+// anyCase is a glob for a text in either case.
+func anyCase(text []rune) string {
+	var b strings.Builder
+	for _, r := range text {
+		upper, lower := unicode.ToUpper(r), unicode.ToLower(r)
+		if upper == lower {
+			b.WriteString(escapeName(string(r)))
+			continue
+		}
+		b.WriteString("[" + string(upper) + string(lower) + "]")
+	}
+	return b.String()
 }
 
 func escapeName(s string) string {

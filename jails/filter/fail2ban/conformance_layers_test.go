@@ -2,15 +2,19 @@ package fail2ban
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"stockade/jails/filter"
 	"stockade/jails/filter/dates"
+	"stockade/jails/filter/engine"
 )
 
 // TestConformanceExpansion compares what the reader makes of filter files with what fail2ban's
@@ -95,7 +99,7 @@ func selectorValues(c *Config, selector string) []string {
 			for _, n := range list {
 				v, ok := strings.CutPrefix(n, m[1])
 				if v, ok2 := strings.CutSuffix(v, after); ok && ok2 && v != "" && !strings.ContainsAny(v, "-/?") &&
-						!selects(c, n, selector) && !slices.Contains(values, v) {
+					!selects(c, n, selector) && !slices.Contains(values, v) {
 					values = append(values, v)
 				}
 			}
@@ -163,19 +167,35 @@ func TestConformanceEveryFilterLoads(t *testing.T) {
 	t.Logf("%d filters, %d with their options; %d files are for others to include", filters, instances, common)
 }
 
-// TestConformanceDates compares the templates of every date pattern with fail2ban's.
+// dateTemplate is one of fail2ban's finished templates.
+type dateTemplate struct {
+	Pattern, Name *string
+	Kind, Regex   string
+}
+
+func (d *dateTemplate) name() string {
+	if d.Pattern != nil {
+		return *d.Pattern
+	}
+	return *d.Name
+}
+
+// TestConformanceDates compares the templates of every date pattern with fail2ban's: which they
+// are, and what each of them cuts out of the sample lines and of made-up ones.
 func TestConformanceDates(t *testing.T) {
 	dir := dataFolder(t)
 	if dir == "" {
 		return
 	}
-	var all map[string][]struct {
-		Pattern, Name *string
-		Kind, Regex   string
-	}
+	var all map[string][]dateTemplate
 	if !decodeFile(t, dir, "datetemplates.json", &all) {
 		return
 	}
+	lines := dateLines(records(t, dir))
+	if testing.Short() {
+		lines = lines[len(lines)*9/10:]
+	}
+	seen := map[string]bool{}
 	for pattern, want := range all {
 		if pattern == "(default)" {
 			pattern = ""
@@ -191,17 +211,77 @@ func TestConformanceDates(t *testing.T) {
 			continue
 		}
 		for i, w := range want {
-			name := ""
-			if w.Pattern != nil {
-				name = *w.Pattern
-			} else if w.Name != nil {
-				name = *w.Name
+			if w.Pattern != nil && got[i] != *w.Pattern {
+				t.Errorf("%q: template %d is %q, not %q", pattern, i, got[i], *w.Pattern)
 			}
-			if !strings.EqualFold(strings.TrimLeft(got[i], "^"), strings.TrimLeft(strings.TrimPrefix(name, "{^LN-BEG}"), "^")) && !strings.EqualFold(got[i], name) {
-				t.Errorf("%q: template %d is %q, not %q", pattern, i, got[i], name)
+			if !seen[w.Regex] {
+				seen[w.Regex] = true
+				compareTemplate(t, got[i], w.Regex, lines)
 			}
 		}
 	}
+	t.Logf("%d templates on %d lines", len(seen), len(lines))
+}
+
+// compareTemplate looks at lines with one template and with the expression that fail2ban has for it.
+func compareTemplate(t *testing.T, name, regex string, lines []string) {
+	t.Helper()
+	d, err := dates.Compile(name, dates.Options{})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	re, err := engine.Compile(regex, engine.Options{NoNewline: true})
+	if err != nil {
+		t.Errorf("%s: %v", regex, err)
+		return
+	}
+	machine, caps := engine.NewMachine(), make([]int, 2*(re.Groups()+1))
+	for _, l := range lines {
+		want, err := machine.Search(re, []byte(l), caps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, _, got := d.Find([]byte(l), sampleNow)
+		if got != want || got && (c.Start != caps[2] || c.End != caps[3] || c.From != caps[0] || c.To != caps[1]) {
+			t.Errorf("%s on %q: %t %+v, fail2ban's %t %v", name, l, got, c, want, caps[:4])
+			return
+		}
+	}
+}
+
+// dateLines returns the lines of the records and as many that are made of parts of dates.
+func dateLines(all []record) []string {
+	var lines []string
+	for _, r := range all {
+		if !slices.Contains(lines, r.Line) {
+			lines = append(lines, r.Line)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(list ...string) string { return list[random.IntN(len(list))] }
+	at := func(layout string) string {
+		return time.Unix(random.Int64N(1893456000), random.Int64N(1e9)).UTC().Format(layout)
+	}
+	for range len(lines) {
+		date := at(pick("2006-01-02T15:04:05.000000Z07:00", "2006/01/02 15:04:05", "Mon Jan _2 15:04:05 2006", "Jan 2 15:04:05",
+			"02/01/06 15:04:05", "2/1/2006 3:04:05", "02/Jan/2006:15:04:05 -0700", "01/02/2006:15:04:05", "01-02-2006 15:04:05.000",
+			"060102 15:04:05", "Jan 2, 2006 3:04:05 PM", "Jan-02-06 15:04:05", "20060102T150405", "20060102-15:04:05,000 +0200",
+			"MST Jan _2 15:04:05", "-07:00 Mon Jan 02 15:04:05 2006", "15:04:05", "<01/02/06@15:04:05>", "2006.01.02 15:04:05 GMT",
+			"2006:01:02-15:04:05", "2 Jan 2006 - 15:04:05", "Jan 2 2006 15:04:05.00", "L 01/02/2006 - 15:04:05", "2006-01/02 15:04:05"))
+		if random.IntN(6) == 0 {
+			date = pick(fmt.Sprint(random.Int64N(1<<34)), fmt.Sprintf("%d.%06d", 1e9+random.IntN(1e9), random.IntN(1e6)),
+				fmt.Sprintf("@%024x", random.Int64()), fmt.Sprintf("@4000%020x", random.Int64()))
+		}
+		if random.IntN(4) == 0 {
+			i := random.IntN(len(date))
+			date = date[:i] + pick("", " ", "0", "9", "x", ":", "-", "/") + date[i+1:]
+		}
+		lines = append(lines, pick("", "", "", " ", "[", "<134>1 ", "x", "--", "?!*", "\"timestamp\":\"", "host app[3]: ", "audit(", "type=X msg=audit(",
+			"<W>", "I(", "WARNING:", "t=", "<co ts=\"", "=ERROR REPORT==== ", "1.2.3.4 - - [", "a -- b -- - ", "é ")+date+
+			pick("", "]", " ", "x", ": y", ":12)", "\"", ">", " 7", ",123", " +0100", " PST z", "\t\t+01:00", "é"))
+	}
+	return lines
 }
 
 // TestConformanceEntries sends the samples of syslog files by another way: as received entries,
