@@ -33,13 +33,7 @@ type host struct {
 func plainHost(t testing.TB) *host {
 	t.Helper()
 	requireNoConfig(t)
-	dir, err := os.MkdirTemp(binaries, "host-") // the test's own folder is closed to other users
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := openDir(t)
 	h := &host{t: t, log: &output{}}
 	for _, name := range []string{"run", "state", "tmp"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
@@ -54,6 +48,19 @@ func plainHost(t testing.TB) *host {
 	}
 	h.env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir+"/run", "XDG_STATE_HOME="+dir+"/state", "TMPDIR="+dir+"/tmp")
 	return h
+}
+
+// openDir is a folder that every user can enter; the test's own is closed to others.
+func openDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(binaries, "open-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // rootHost is root with empty /run and /var/lib, and a network of its own.

@@ -85,7 +85,7 @@ listeners:
   - {name: local, transport: unixgram, path: "%%DIR%%/syslog.sock"}
 sources:
   - {name: nas, listener: plain, addresses: [127.0.0.1], apps: [sshd], jails: [sshd]}
-  - {name: this-host, listener: local, jails: [sshd]}
+  - {name: this-host, listener: local, uid: [0], vouches: true, jails: [sshd]}
 jails:
   - {name: sshd, filter: sshd, maxretry: 3}
 firewall: {backend: observe}
@@ -95,21 +95,24 @@ firewall: {backend: observe}
 // become a ban, and other facilities are not forwarded.
 func TestRsyslogForwards(t *testing.T) {
 	requireRoot(t) // the catalogue's sshd believes root's processes
-	requirePrograms(t, "logger")
+	requirePrograms(t, "logger", "setpriv")
 	rsyslogd := needRsyslogd(t)
 	ns, port := newHost(t), 601
 	d := newDaemon(t, ns, fmt.Sprintf(forwarded, port)).start()
-	for i, c := range []struct{ file, old, new, source string }{
-		{"rsyslog-tcp.conf", `target="192.0.2.1" port="601"`, fmt.Sprintf(`target="127.0.0.1" port="%d"`, port), "nas"},
-		{"rsyslog-unix.conf", "/run/stockade/syslog.sock", filepath.Join(d.dir, "syslog.sock"), "this-host"},
+	for i, c := range []struct {
+		file, old, new, source string
+		vouches                bool
+	}{
+		{"rsyslog-tcp.conf", `target="192.0.2.1" port="601"`, fmt.Sprintf(`target="127.0.0.1" port="%d"`, port), "nas", false},
+		{"rsyslog-unix.conf", "/run/stockade/syslog.sock", filepath.Join(d.dir, "syslog.sock"), "this-host", true},
 	} {
 		snippet := example(t, c.file)
 		if !strings.Contains(snippet, c.old) {
 			t.Fatalf("%s no longer has %q", c.file, c.old)
 		}
-		dir := t.TempDir()
+		dir := openDir(t)
 		socket := filepath.Join(dir, "log")
-		conf := fmt.Sprintf("global(workDirectory=%q)\nmodule(load=\"imuxsock\" SysSock.Use=\"off\")\ninput(type=\"imuxsock\" Socket=%q)\n", dir, socket)
+		conf := fmt.Sprintf("global(workDirectory=%q)\nmodule(load=\"imuxsock\" SysSock.Use=\"off\")\ninput(type=\"imuxsock\" Socket=%q Annotate=\"on\" ParseTrusted=\"on\")\n", dir, socket)
 		conf += strings.ReplaceAll(snippet, c.old, c.new)
 		if err := os.WriteFile(filepath.Join(dir, "rsyslog.conf"), []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
@@ -134,14 +137,17 @@ func TestRsyslogForwards(t *testing.T) {
 			}
 			return err == nil
 		})
-		log := func(facility, addr string) {
-			for n := range 3 {
-				sh(t, "", "logger", "-u", socket, "-t", "sshd", "--id="+fmt.Sprint(1000+n), "-p", facility+".info",
-					fmt.Sprintf("Failed password for root from %s port 40022 ssh2", addr))
+		log := func(facility, addr string, as ...string) {
+			for range 3 {
+				sh(t, "", append(as, "logger", "-u", socket, "-t", "sshd", "-p", facility+".info",
+					fmt.Sprintf("Failed password for root from %s port 40022 ssh2", addr))...)
 			}
 		}
-		other, addr := fmt.Sprintf("198.18.3.%d", i), fmt.Sprintf("198.18.2.%d", i)
+		other, slandered, addr := fmt.Sprintf("198.18.3.%d", i), fmt.Sprintf("198.18.4.%d", i), fmt.Sprintf("198.18.2.%d", i)
 		log("local3", other)
+		if c.vouches {
+			log("auth", slandered, "setpriv", fmt.Sprintf("--reuid=%d", nobody), fmt.Sprintf("--regid=%d", nobody), "--clear-groups")
+		}
 		log("authpriv", addr)
 		eventually(t, 15*time.Second, c.file+": the failures become a ban", func() bool {
 			for _, b := range d.bans() {
@@ -151,9 +157,14 @@ func TestRsyslogForwards(t *testing.T) {
 			}
 			return false
 		})
-		if s := d.source(c.source); s.Failures != 3 {
+		s := d.source(c.source)
+		if s.Failures != 3 {
 			t.Errorf("%s: source %s counted %d failures, want 3", c.file, c.source, s.Failures)
 		}
+		if c.vouches && s.Refused["forged"] != 3 {
+			t.Errorf("%s: of what a user wrote %v was refused, want 3 as forged", c.file, s.Refused)
+		}
+		t.Logf("%s: 3 failures counted, refused %v", c.file, s.Refused)
 	}
 	if n := len(d.bans()); n != 2 {
 		t.Errorf("%d bans, want 2: %+v", n, d.bans())
