@@ -17,7 +17,7 @@ var zones = map[string]int{
 	"NZST": 720, "FJT": 720, "NZDT": 780, "TOT": 780,
 	"AZOT": -60, "FNT": -120, "BRT": -180, "ART": -180, "UYT": -180, "ADT": -180,
 	"NST": -210, "NDT": -150, "CLT": -240, "BOT": -240, "VET": -240, "EDT": -240,
-	"EST": -300, "PET": -300, "COT": -300, "CDT": -300, "ECT": -300,
+	"EST": -300, "PET": -300, "COT": -300, "CDT": -300,
 	"CST": -360, "MDT": -360, "MST": -420, "PDT": -420, "PST": -480, "AKDT": -480,
 	"AKST": -540, "HDT": -540, "HST": -600, "HAST": -600, "SST": -660, "NUT": -660,
 }

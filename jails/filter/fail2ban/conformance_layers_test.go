@@ -169,15 +169,8 @@ func TestConformanceEveryFilterLoads(t *testing.T) {
 
 // dateTemplate is one of fail2ban's finished templates.
 type dateTemplate struct {
-	Pattern, Name *string
-	Kind, Regex   string
-}
-
-func (d *dateTemplate) name() string {
-	if d.Pattern != nil {
-		return *d.Pattern
-	}
-	return *d.Name
+	Pattern *string
+	Regex   string
 }
 
 // TestConformanceDates compares the templates of every date pattern with fail2ban's: which they
@@ -291,7 +284,12 @@ func TestConformanceEntries(t *testing.T) {
 	if dir == "" {
 		return
 	}
-	pairs := map[string][2]*instance{}
+	type pair struct {
+		file  *instance
+		set   *filter.Set
+		entry *filter.Matcher
+	}
+	pairs := map[string]pair{}
 	compared := 0
 	for _, r := range records(t, dir) {
 		if r.Input != "file" {
@@ -303,25 +301,28 @@ func TestConformanceEntries(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", r.ID, err)
 			}
-			entry, err := newInstance(dir, r, zone(t))
+			spec := file.filter.Spec
+			spec.Names = true
+			compiled, err := filter.Compile(spec)
 			if err != nil {
 				t.Fatalf("%s: %v", r.ID, err)
 			}
-			p = [2]*instance{file, entry}
+			set := filter.NewSet([]*filter.Filter{compiled}, nil)
+			p = pair{file, set, set.NewMatcher()}
 			pairs[r.Instance] = p
 		}
 		line := filter.Line{Text: []byte(r.Line), Time: sampleNow, Facility: -1, Source: "sample"}
-		want := p[0].matcher.Match(&line, p[0].set.All())
-		if !p[1].filter.Header || p[1].filter.Spec.MaxLines > 1 {
+		want := p.file.matcher.Match(&line, p.file.set.All())
+		if !p.file.filter.Header || p.file.filter.Spec.MaxLines > 1 {
 			continue
 		}
-		c, _, found := p[1].dates.Find(line.Text, sampleNow)
+		c, _, found := p.file.dates.Find(line.Text, sampleNow)
 		rest := bytes.TrimPrefix(line.Text[min(c.To, len(line.Text)):], []byte(" "))
-		l := filter.Line{Text: rest, Time: sampleNow, Facility: entryFacility, Source: "sample"}
+		l := filter.Line{Text: rest, Time: sampleNow, Facility: -1, Source: "sample"}
 		if !found || c.Start != 0 || !asEntry(&l) || bytes.ContainsAny(l.App, "()<>@ ") || bytes.ContainsAny(l.Host, "[]:") || !bytes.Contains(rest, []byte("]: ")) {
 			continue // not a line that a syslog daemon wrote
 		}
-		got := p[1].matcher.Match(&l, p[1].set.All())
+		got := p.entry.Match(&l, p.set.All())
 		compared++
 		if len(got) != len(want) || len(got) == 1 && (got[0].Addr != want[0].Addr || got[0].User != want[0].User || got[0].Pattern != want[0].Pattern) {
 			t.Errorf("%s: as an entry %+v, as a line %+v\n%q", r.ID, got, want, r.Line)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +55,7 @@ type instance struct {
 	set     *filter.Set
 	matcher *filter.Matcher
 	memory  dates.Memory
+	rebuilt bool // entries of the journal are taken apart and written again
 }
 
 // entryFacility marks lines of the journal in tests.
@@ -77,7 +77,7 @@ func newInstance(dir string, r record, loc *time.Location) (*instance, error) {
 	spec := f.Raw
 	spec.Names = true // the samples' names were never looked up either
 	entry := &filter.Form{Build: func(dst []byte, l *filter.Line) []byte { return append(dst, l.Text...) }}
-	if f.Header {
+	if in.rebuilt = f.Header && f.Spec.Form.Name == headerForm(LogJournal).Name; in.rebuilt {
 		entry = f.Spec.Form
 	}
 	spec.Form = &filter.Form{
@@ -108,13 +108,11 @@ func (in *instance) check(r *record) string {
 	var at time.Time
 	if r.Input == "journal" {
 		at = time.UnixMicro(int64(r.JournalTime * 1e6))
-		if in.filter.Header && asEntry(&line) {
-			line.Facility = entryFacility
-			if got := string(in.filter.Spec.Form.Build(nil, &line)); strings.TrimSpace(got) != strings.TrimSpace(r.Line) {
+		line.Facility = entryFacility
+		if in.rebuilt && asEntry(&line) {
+			if got := string(in.filter.Spec.Form.Build(nil, &line)); got != r.Line {
 				return fmt.Sprintf("the entry is rebuilt as %q", got)
 			}
-		} else {
-			line.Facility, line.Host, line.App, line.PID = entryFacility, nil, nil, nil
 		}
 	} else {
 		var reason string
@@ -184,17 +182,13 @@ func compareAttr(name string, want any, m *filter.Match) string {
 	got := any(nil)
 	switch name {
 	case "host":
-		got = m.ID
-		if m.Addr.IsValid() {
-			got = m.Addr.String()
-		}
-		if a, err := netip.ParseAddr(fmt.Sprint(want)); err == nil {
-			want = a.Unmap().String()
-		}
+		got, want = identity(m), canonical(fmt.Sprint(want))
 	case "user":
 		got = m.User
 	case "attempts":
 		got = float64(m.Lines)
+	case "fport", "port":
+		got = m.Port
 	case "ip4", "ip6":
 		if m.Addr.IsValid() && m.Addr.Is4() == (name == "ip4") {
 			got = m.Addr.String()
@@ -212,6 +206,28 @@ func compareAttr(name string, want any, m *filter.Match) string {
 		return fmt.Sprintf("%s is %v, not %v", name, got, want)
 	}
 	return ""
+}
+
+// identity is who failed: the id if there is one, else the address or the subnet.
+func identity(m *filter.Match) string {
+	switch {
+	case m.ID != "":
+		return canonical(m.ID)
+	case m.Bits >= 0 && m.Bits < m.Addr.BitLen():
+		return netip.PrefixFrom(m.Addr, m.Bits).Masked().String()
+	}
+	return m.Addr.String()
+}
+
+// canonical gives addresses and subnets one spelling.
+func canonical(text string) string {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return a.Unmap().String()
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return p.Masked().String()
+	}
+	return text
 }
 
 // compareUsers asks that the user of the failure is one of those that its connection tried. The
