@@ -69,7 +69,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.serve(), a.check(),
 		a.status(), a.jails(), a.sources(), a.bans(), a.explain(),
-		a.ban(), a.unban(), a.approve(), a.reload(), a.ping(), a.version(), a.regex(), a.filters(),
+		a.ban(), a.unban(), a.approve(), a.reload(), a.ping(), a.version(), a.regex(), a.filters(), a.pki(),
 	)
 	return root
 }

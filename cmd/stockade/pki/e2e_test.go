@@ -1,0 +1,187 @@
+package pki
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// require skips the test when something is missing; under STOCKADE_REQUIRE=all it fails.
+func require(t testing.TB, ok bool, reason string) {
+	t.Helper()
+	switch {
+	case ok:
+	case os.Getenv("STOCKADE_REQUIRE") == "all":
+		t.Fatal(reason)
+	default:
+		t.Skip(reason)
+	}
+}
+
+// commands returns the shell block of a README that begins with "# pki:".
+func commands(t testing.TB, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(data), "```sh\n# pki:")
+	if !ok {
+		return ""
+	}
+	block, _, _ := strings.Cut(rest, "```")
+	return "# pki:" + block
+}
+
+// world makes a machine of its own for one test: network, host name, /etc, /run, /var/lib and
+// /var/spool are private, and ssh to web1.lan reaches the same machine. It serves, runs the five
+// commands, logs three failures as root and prints what the daemon says of its sources. What
+// would have to be typed on a real host is in $COMMANDS alone.
+const world = `set -eu
+fail() { echo "failed: $1" >&2; cat "$LAB/serve.log" "$LAB/rsyslogd.log" >&2 || true; exit 1; }
+wait_for() { for i in $(seq 300); do if eval "$2" >/dev/null 2>&1; then return; fi; sleep 0.1; done; fail "$1"; }
+cp -a /etc "$LAB/etc"
+mount --bind "$LAB/etc" /etc
+for d in /run /var/lib /var/spool; do mount -t tmpfs tmpfs $d; done
+ip link set lo up
+hostname web1
+echo '127.0.0.1 localhost gateway.lan web1.lan web1' >/etc/hosts
+mkdir -p /etc/stockade /var/spool/rsyslog
+rm -rf /etc/stockade/* /etc/rsyslog.d/* /etc/rsyslog-tls
+cat >/etc/stockade/stockade.yaml <<END
+listeners: [{name: local, transport: unixgram, path: /run/stockade/syslog.sock}]
+sources: [{name: this-host, listener: local, jails: ["*"]}]
+jails: [{name: sshd, filter: sshd, maxretry: 3}]
+firewall: {backend: observe}
+END
+cat >/etc/rsyslog.conf <<END
+global(workDirectory="/var/spool/rsyslog")
+module(load="imuxsock" SysSock.Use="off")
+input(type="imuxsock" Socket="$LAB/log")
+include(file="/etc/rsyslog.d/*.conf")
+END
+cat >"$LAB/bin/ssh" <<'END'
+#!/bin/sh
+[ "$1" = root@web1.lan ] || exit 255
+shift
+exec sh -c "$*"
+END
+cat >"$LAB/bin/systemctl" <<'END'
+#!/bin/sh
+[ "$*" = "restart rsyslog" ] || exit 1
+rsyslogd -n -i "$LAB/rsyslogd.pid" >"$LAB/rsyslogd.log" 2>&1 </dev/null &
+END
+chmod 755 "$LAB/bin/ssh" "$LAB/bin/systemctl"
+export PATH="$LAB/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+touch "$LAB/rsyslogd.log"
+stockade serve >"$LAB/serve.log" 2>&1 &
+daemon=$!
+trap 'kill $daemon $(cat "$LAB/rsyslogd.pid" 2>/dev/null) 2>/dev/null || true; wait' EXIT
+wait_for "serve is ready" 'stockade ping'
+
+eval "$COMMANDS"
+
+wait_for "rsyslogd listens" '[ -S "$LAB/log" ]'
+for i in 1 2 3; do
+  logger -u "$LAB/log" -t sshd --id=100$i -p authpriv.info "Failed password for root from 198.51.100.7 port 4000$i ssh2"
+done
+wait_for "the failures become a ban" 'stockade bans --json | grep -q 198.51.100.7/32'
+stockade sources --json >"$LAB/sources.json"
+stockade bans --json >"$LAB/bans.json"
+stockade check --json >"$LAB/check.json"
+`
+
+// TestFirstTrustedLine runs the commands of the README as they stand, with a real rsyslogd.
+func TestFirstTrustedLine(t *testing.T) {
+	require(t, os.Geteuid() == 0, "needs root: namespaces of its own")
+	for _, name := range []string{"rsyslogd", "logger", "unshare", "ip", "tar", "hostname"} {
+		_, err := exec.LookPath(name)
+		require(t, err == nil, "needs the program "+name)
+	}
+	block := commands(t, "README.md")
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(block), "\n"), func(l string) bool { return strings.HasPrefix(l, "#") })
+	if len(lines) != 5 {
+		t.Fatalf("the README has %d commands, want 5:\n%s", len(lines), block)
+	}
+	if main := commands(t, "../../../README.md"); main != "" && main != block {
+		t.Errorf("the two READMEs differ:\n%s\n%s", main, block)
+	}
+	bin := filepath.Join(t.TempDir(), "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", bin, "stockade/cmd/stockade").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	for driver, module := range map[string]string{"ossl": "lmnsd_ossl.so", "gtls": "lmnsd_gtls.so"} {
+		t.Run(driver, func(t *testing.T) {
+			found, _ := filepath.Glob("/usr/lib/*/rsyslog/" + module)
+			require(t, len(found) > 0, "needs rsyslog's "+module+" (packages rsyslog-openssl, rsyslog-gnutls)")
+			lab := t.TempDir()
+			if err := os.Symlink(filepath.Join(bin, "stockade"), filepath.Join(mkdir(t, lab, "bin"), "stockade")); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("unshare", "--mount", "--net", "--uts", "--fork", "--pid", "--kill-child", "--mount-proc", "bash", "-c", world)
+			cmd.Env = append(os.Environ(), "LAB="+lab, "COMMANDS="+strings.ReplaceAll(block, "--driver ossl", "--driver "+driver))
+			cmd.WaitDelay = 5 * time.Second
+			begin := time.Now()
+			limit := time.AfterFunc(90*time.Second, func() { _ = cmd.Process.Kill() })
+			out, err := cmd.CombinedOutput()
+			limit.Stop()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			t.Logf("from the first command to the ban, start of both daemons included: %v", time.Since(begin).Round(time.Millisecond))
+			var sources []struct {
+				Name, Trust, Identity string
+				Lines, Failures       int64
+				Refused               map[string]int64
+			}
+			read(t, filepath.Join(lab, "sources.json"), &sources)
+			for _, s := range sources {
+				switch s.Name {
+				case "web1-lan":
+					if s.Trust != "tls" || s.Failures != 3 || s.Lines < 3 || len(s.Refused) > 0 {
+						t.Errorf("source %+v, want tls, 3 failures, nothing refused", s)
+					}
+				case "this-host":
+					if s.Lines != 0 {
+						t.Errorf("source %+v, want no line", s)
+					}
+				default:
+					t.Errorf("unknown source %+v", s)
+				}
+			}
+			var bans []struct{ Address, Source, Trust string }
+			read(t, filepath.Join(lab, "bans.json"), &bans)
+			if len(bans) != 1 || bans[0].Source != "web1-lan" || bans[0].Trust != "tls" {
+				t.Errorf("bans are %+v", bans)
+			}
+		})
+	}
+}
+
+func mkdir(t testing.TB, parts ...string) string {
+	t.Helper()
+	dir := filepath.Join(parts...)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func read(t testing.TB, path string, v any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		t.Fatalf("%s: %v", data, err)
+	}
+}
