@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"reflect"
 	"sync"
 
@@ -13,11 +14,12 @@ import (
 // listeners are the running listeners. As a Task it runs until ctx is done; Swap changes the set
 // while it runs.
 type listeners struct {
-	registry *receiver.Registry
-	open     receiver.Opener
-	log      *slog.Logger
-	ready    chan struct{}
-	failed   chan error
+	registry  *receiver.Registry
+	open      receiver.Opener
+	log       *slog.Logger
+	inherited map[string][]*os.File // sockets that systemd passed in, by listener; open as long as we are
+	ready     chan struct{}
+	failed    chan error
 
 	mu      sync.Mutex
 	order   []string // names in the order of the configuration
@@ -28,7 +30,7 @@ type listeners struct {
 
 func newListeners(registry *receiver.Registry, open receiver.Opener, log *slog.Logger) *listeners {
 	return &listeners{
-		registry: registry, open: open, log: log,
+		registry: registry, open: open, log: log, inherited: receiver.Inherited(),
 		ready: make(chan struct{}), failed: make(chan error, 1),
 		running: make(map[string]*running),
 		bound:   make(map[string]*receiver.Listener),
@@ -49,10 +51,15 @@ func (l *listeners) Bind(configs []receiver.ListenerConfig) error {
 	for _, c := range configs {
 		if err := l.bindLocked(c); err != nil {
 			for _, b := range l.bound {
-				b.Close()
+				err = errors.Join(err, b.Close())
 			}
 			clear(l.bound)
 			return err
+		}
+	}
+	for name := range l.inherited {
+		if _, ok := l.configs[name]; !ok {
+			l.log.Warn("systemd passed in a socket that no listener is named after (FileDescriptorName= of the socket unit)", "socket", name)
 		}
 	}
 	l.setOrderLocked(configs)
@@ -60,7 +67,7 @@ func (l *listeners) Bind(configs []receiver.ListenerConfig) error {
 }
 
 func (l *listeners) bindLocked(c receiver.ListenerConfig) error {
-	b, err := receiver.Listen(receiver.Options{Config: c, Registry: l.registry, Open: l.open, Log: l.log})
+	b, err := receiver.Listen(receiver.Options{Config: c, Registry: l.registry, Open: l.open, Log: l.log, Inherited: l.inherited[c.Name]})
 	if err != nil {
 		return err
 	}
@@ -106,7 +113,8 @@ func (l *listeners) Run(ctx context.Context) error {
 	return err
 }
 
-// Swap makes the running listeners those of a new configuration. Unchanged ones are not touched.
+// Swap makes the running listeners those of a new configuration. Unchanged ones keep their
+// connections and read their certificates again.
 // A changed one is closed before its successor opens, because they may share an address. When a
 // new one cannot be opened, everything is as before and the error says why.
 func (l *listeners) Swap(configs []receiver.ListenerConfig) error {
@@ -115,6 +123,13 @@ func (l *listeners) Swap(configs []receiver.ListenerConfig) error {
 	wanted := make(map[string]receiver.ListenerConfig, len(configs))
 	for _, c := range configs {
 		wanted[c.Name] = c
+	}
+	for name, old := range l.configs {
+		if c, ok := wanted[name]; ok && reflect.DeepEqual(old, c) {
+			if err := l.bound[name].Reload(); err != nil {
+				return err
+			}
+		}
 	}
 	var closed []receiver.ListenerConfig
 	for name, old := range l.configs {
