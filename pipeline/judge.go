@@ -56,6 +56,7 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	if m.Proof != filter.ProofNone && p.store.FailBanned(jail, prefix, attempts) {
 		p.stats.Failures.Add(1)
 		it.source.Failures.Add(1)
+		p.leaks.consider(jail, prefix, it.at)
 		return
 	}
 	failure := state.Failure{
@@ -98,6 +99,23 @@ func (p *Pipeline) count(jail *jails.Jail, f state.Failure, c counting) {
 		p.stats.Bans.Add(1)
 		c.source.Bans.Add(1)
 		p.enforcer.begin(b, c.line)
+		p.recidive(b, f, c)
+	}
+}
+
+// recidiveFilter is the filter of jails that also count the bans of all others.
+const recidiveFilter = "recidive"
+
+// recidive counts a ban as a failure in the recidive jails.
+func (p *Pipeline) recidive(b *state.Ban, f state.Failure, c counting) {
+	for _, bound := range p.Plan().bound {
+		if bound.Filter.Name() != recidiveFilter || bound.Jail.Name == b.Jail {
+			continue
+		}
+		f.Jail, f.Attempts = bound.Jail.Name, 1
+		f.Time = b.Start
+		f.Evidence.Raw = "ban in jail " + b.Jail + ": " + b.Reason
+		p.count(bound.Jail, f, c)
 	}
 }
 

@@ -39,9 +39,10 @@ type Options struct {
 	Enforcer Firewall
 	Log      *slog.Logger
 
-	Dir        string // where the clocks of the sources are kept; "": nowhere
-	IPv6Prefix int    // bits of the prefix that an IPv6 address is counted as; 0: 64
-	Workers    int    // 0: one per processor
+	Causes     func() []string // why bans may not work on this host, a sentence each; nil: unknown
+	Dir        string          // where the clocks of the sources are kept; "": nowhere
+	IPv6Prefix int             // bits of the prefix that an IPv6 address is counted as; 0: 64
+	Workers    int             // 0: one per processor
 }
 
 // Pipeline matches, judges, counts and enforces.
@@ -53,6 +54,7 @@ type Pipeline struct {
 
 	successes *Successes
 	witnesses *witnesses
+	leaks     *leaks
 
 	log      *slog.Logger
 	v6bits   int
@@ -89,6 +91,7 @@ func New(o Options) *Pipeline {
 	p.plan.Store(o.Plan)
 	p.enforcer = newEnforcer(p, o.Enforcer, o.Log.With("component", "firewall"))
 	p.witnesses = newWitnesses(p, o.Enforcer)
+	p.leaks = newLeaks(p, o.Enforcer, o.Causes)
 	for range n {
 		p.workers = append(p.workers, newWorker(p))
 	}
@@ -128,6 +131,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	acknowledging.Go(func() { p.enforcer.acks.run(acking) })
 	enforcing.Go(func() { p.enforcer.run(drained) })
 	enforcing.Go(func() { p.keepHouse(drained) })
+	enforcing.Go(func() { p.leaks.run(drained) })
 	for _, w := range p.workers {
 		working.Go(func() { w.run(ctx) })
 	}

@@ -54,6 +54,15 @@ func (f *flaky) Reconcile(ctx context.Context, desired iter.Seq[firewall.Element
 	return f.Observe.Reconcile(ctx, desired, foreign)
 }
 
+// Usage says that no packet was stopped.
+func (f *flaky) Usage(_ context.Context, elements []firewall.Element) ([]firewall.Usage, error) {
+	usage := make([]firewall.Usage, len(elements))
+	for i := range usage {
+		usage[i].Present = true
+	}
+	return usage, nil
+}
+
 // Witnessed vouches for 198.51.100.0/24 alone.
 func (f *flaky) Witnessed(_ context.Context, addrs []netip.Addr) ([]bool, error) {
 	seen := make([]bool, len(addrs))
@@ -100,6 +109,7 @@ var testJails = []jails.Config{
 	{Name: "strict", Filter: jails.FilterConfig{FailRegex: []string{`^strict <HOST>$`}}, Apps: []string{"strict"}, MinTrust: "tls"},
 	{Name: "mine", Filter: jails.FilterConfig{FailRegex: []string{`^mine <HOST>$`}}, Apps: []string{"mine"}, Origin: &jails.OriginConfig{UID: []uint32{0}}},
 	{Name: "spoofable", Filter: jails.FilterConfig{FailRegex: []string{`^dropped <HOST>$`}}, Apps: []string{"kernel"}},
+	{Name: "recidive", Filter: jails.FilterConfig{FailRegex: []string{`^\[login\] Ban <HOST>$`}}, Apps: []string{"fail2ban"}},
 	{Name: "shadow", Filter: jails.FilterConfig{FailRegex: []string{`^shadow <HOST>$`}}, Apps: []string{"shadow"}, Enforce: new(bool)},
 }
 
@@ -330,6 +340,38 @@ func TestAnEventThatProvesNothingNeedsAWitness(t *testing.T) {
 	eventually(t, "the address that completed a handshake is banned", func() bool { return len(r.enforced(t)) == 1 })
 	if _, victim := r.enforced(t)["192.0.2.7/32"]; victim {
 		t.Error("a spoofed packet banned its victim")
+	}
+}
+
+func TestABanThatDoesNotWorkIsReported(t *testing.T) {
+	r := newRig(t, 1)
+	r.send(t, repeat(3, r.line("login", "failed login from 198.51.100.7"))...)
+	eventually(t, "enforced", func() bool { b := r.store.Bans("login"); return len(b) == 1 && b[0].Enforced })
+	late := r.line("login", "failed login from 198.51.100.7")
+	r.send(t, late)
+	if f := r.Faults(); len(f) != 0 {
+		t.Errorf("faults = %+v right after the ban", f)
+	}
+	late.Received = late.Received.Add(leakGrace + time.Second)
+	r.send(t, late)
+	eventually(t, "the leak is a fault", func() bool { f := r.Faults(); return len(f) == 1 && f[0].Name == "ineffective:login" })
+	r.leaks.forget(late.Received.Add(leakMemory))
+	if f := r.Faults(); len(f) != 0 {
+		t.Errorf("faults = %+v ten minutes later", f)
+	}
+}
+
+func TestRecidiveCountsBans(t *testing.T) {
+	r := newRig(t, 1)
+	for range 3 {
+		r.send(t, repeat(3, r.line("login", "failed login from 198.51.100.7"))...)
+		if _, err := r.Unban(context.Background(), func(b *state.Ban) bool { return b.Jail == "login" }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bans := r.store.Bans("recidive")
+	if len(bans) != 1 || bans[0].Evidence[0].Raw != "ban in jail login: 3 failures within 10m0s" {
+		t.Errorf("bans = %+v; want one for three bans in another jail", bans)
 	}
 }
 

@@ -222,7 +222,7 @@ func TestUsageCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got[0] != (Usage{true, firewall.Counters{Packets: 7, Bytes: 280}}) || got[1] != (Usage{true, firewall.Counters{Packets: 3, Bytes: 120}}) ||
+	if got[0] != (firewall.Usage{Present: true, Counters: firewall.Counters{Packets: 7, Bytes: 280}}) || got[1] != (firewall.Usage{Present: true, Counters: firewall.Counters{Packets: 3, Bytes: 120}}) ||
 		!got[2].Present || got[2].Counters.Packets == 0 || got[3].Present {
 		t.Errorf("%+v", got)
 	}

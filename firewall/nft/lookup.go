@@ -8,15 +8,9 @@ import (
 	"stockade/firewall"
 )
 
-// Usage is what the kernel knows of one element, read by its key.
-type Usage struct {
-	Present  bool
-	Counters firewall.Counters // since the element was last set
-}
-
 // Usage asks for elements by prefix and scope; the result has their order. Of a prefix that is kept
 // in intervals the counters are those of the whole intervals it has a part in.
-func (e *Enforcer) Usage(ctx context.Context, elements []firewall.Element) ([]Usage, error) {
+func (e *Enforcer) Usage(ctx context.Context, elements []firewall.Element) ([]firewall.Usage, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -25,7 +19,7 @@ func (e *Enforcer) Usage(ctx context.Context, elements []firewall.Element) ([]Us
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	out := make([]Usage, len(elements))
+	out := make([]firewall.Usage, len(elements))
 	var queries []query
 	var which []int
 	nets := make(map[setID][]segment)

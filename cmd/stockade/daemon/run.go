@@ -122,7 +122,7 @@ func (d *daemon) build(b *built) (err error) {
 	undo = append(undo, d.store.Close)
 	d.pipeline = pipeline.New(pipeline.Options{
 		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Admission: d.admission,
-		Enforcer: d.enforcer, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
+		Enforcer: d.enforcer, Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
 	d.listeners = newListeners(d.registry, d.pipeline.Open, d.log)
 	return d.listeners.Bind(cfg.Listeners)
@@ -154,6 +154,22 @@ func (d *daemon) openFirewall(l *config.Loaded) (pipeline.Firewall, error) {
 		return firewall.NewObserve(), nil
 	}
 	return nil, fmt.Errorf("firewall: %w", err)
+}
+
+// causes tells what on this host lets packets pass our chains by.
+func (d *daemon) causes() []string {
+	if d.enforcer.Name() == firewall.BackendObserve {
+		return nil
+	}
+	found, err := nft.Diagnose(nft.Options{Config: d.current.get().loaded.Config.Firewall, Log: d.log})
+	if err != nil {
+		d.log.Warn("what may pass our chains by cannot be looked for", "err", err)
+	}
+	texts := make([]string, len(found))
+	for i, c := range found {
+		texts[i] = c.Text
+	}
+	return texts
 }
 
 func (d *daemon) sayConfig(l *config.Loaded) {
