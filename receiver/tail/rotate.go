@@ -1,0 +1,268 @@
+package tail
+
+import (
+	"os"
+	"slices"
+	"time"
+)
+
+// truncate begins a file again whose content was replaced in place, after what its copy has kept.
+func (t *Tail) truncate(f *file) {
+	t.rotation.Add(1)
+	old := f.content
+	f.at, f.size, f.head, f.before = 0, 0, print{}, nil
+	f.skip, f.maimed, f.prefix = false, false, nil
+	f.touch, t.changed = time.Now(), true
+	t.catchUp(f, old, true)
+}
+
+// catchUp opens what lies between the content that was read last under a path and the one that is
+// there now, in the order in which it was written: the rest of the old content, if it is not open,
+// and rotations that came and went unseen. now is the file whose content old is or was. In place
+// means that the file was copied and truncated; otherwise it was renamed or removed.
+func (t *Tail) catchUp(now *file, old content, inPlace bool) {
+	all := siblings(old.real)
+	anchor, rest := -1, false
+	open := now.fd >= 0 && !inPlace // what remains of old is read where it is
+	for i := range all {
+		if !inPlace && all[i].id == old.id {
+			anchor = i
+		}
+	}
+	if anchor < 0 && !open {
+		anchor, rest = t.find(all, &old)
+	}
+	chain := now
+	switch {
+	case rest:
+		c := t.adopt(&all[anchor], old.path, inPlace)
+		if c == nil {
+			break
+		}
+		c.content.at, c.head, c.before, c.skip = old.at, old.head, old.before, old.skip
+		c.maimed, c.prefix, c.syslog = old.maimed, old.prefix, old.syslog
+		chain = c
+	case anchor < 0 && !open && old.size > old.at:
+		now.maimed = inPlace
+		t.lose(&old, "a rotation left no copy of the file's last bytes")
+	}
+	t.noteHead(old.head)
+	for i := range all {
+		if i <= anchor || anchor < 0 && !all[i].changed.After(old.touch) {
+			continue
+		}
+		if t.files[all[i].id] != nil || t.readBefore(&all[i]) {
+			continue
+		}
+		if c := t.adopt(&all[i], old.path, inPlace); c != nil {
+			if chain.finite {
+				chain.heir = c
+			}
+			chain = c
+		}
+	}
+	if chain.finite && inPlace {
+		chain.heir = now
+	}
+}
+
+// find returns which sibling has the old content, and whether there is more in it than was read.
+func (t *Tail) find(all []sibling, old *content) (anchor int, rest bool) {
+	if old.head.N == 0 {
+		return -1, false
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		if t.files[all[i].id] != nil {
+			continue
+		}
+		fd, err := openFile(all[i].path)
+		if err != nil {
+			continue
+		}
+		begins, whole := old.same(fd)
+		closeFD(fd)
+		if begins {
+			return i, whole && all[i].size > old.at
+		}
+	}
+	return -1, false
+}
+
+// adopt opens a rotation under the path that it came from.
+func (t *Tail) adopt(s *sibling, path string, finite bool) *file {
+	f, err := t.open(path, s.path)
+	if err != nil {
+		t.unreadable(s.path, err)
+		return nil
+	}
+	f.finite, f.left = finite, time.Now()
+	return f
+}
+
+// finish closes a copy that was read to its end. A line that it ends in goes on in its heir.
+func (t *Tail) finish(f *file) {
+	if h := f.heir; h != nil && h.at == 0 && len(h.prefix) == 0 {
+		if b := t.leftover(f); len(b) > 0 {
+			h.prefix = b
+		}
+		h.skip = h.skip || f.skip
+	} else {
+		t.last(f)
+	}
+	t.ignored[f.id] = true
+	t.closeFile(f)
+}
+
+// leftover returns a copy of the bytes behind the last LF.
+func (t *Tail) leftover(f *file) []byte {
+	if f.skip {
+		return nil
+	}
+	n, err := pread(f.fd, t.buf[:MaxLine], f.at)
+	if err != nil || n <= 0 {
+		return nil
+	}
+	return slices.Clone(append(f.prefix, t.buf[:n]...)[:min(len(f.prefix)+n, MaxLine)])
+}
+
+// last hands on a last line that never got its LF.
+func (t *Tail) last(f *file) {
+	if b := t.leftover(f); len(b) > 0 && t.source != nil {
+		f.at, f.prefix = f.at+int64(len(b)), nil
+		t.now = time.Now()
+		t.put(f, b)
+		t.settle()
+	}
+}
+
+// expire closes files that no path names any more, when they have been quiet for long or there are
+// too many of them.
+func (t *Tail) expire() {
+	held := 0
+	for _, f := range t.order {
+		if f.held() {
+			held++
+		}
+	}
+	if held == 0 {
+		return
+	}
+	now := time.Now()
+	for _, f := range slices.Clone(t.order) {
+		if !f.held() || f.dirty || f.finite {
+			continue
+		}
+		if quiet := now.Sub(latest(f.touch, f.left)); held <= maxHeld && quiet < t.keep {
+			continue
+		}
+		t.last(f)
+		t.noteHead(f.head)
+		t.closeFile(f)
+		held--
+	}
+	t.sink.Flush()
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// closeFile closes a file and forgets that it is open; what is known of its content stays with its
+// path.
+func (t *Tail) closeFile(f *file) {
+	t.shutFile(f)
+	f.dirty, t.changed = false, true
+	delete(t.files, f.id)
+	if i := slices.Index(t.order, f); i >= 0 {
+		t.order = slices.Delete(t.order, i, i+1)
+	}
+	if len(t.paths) > 2*maxFiles {
+		for path, other := range t.paths {
+			if other.fd < 0 {
+				delete(t.paths, path)
+			}
+		}
+	}
+}
+
+// noteHead remembers how a content began that was read.
+func (t *Tail) noteHead(h print) {
+	if h.N == 0 || slices.Contains(t.heads, h) {
+		return
+	}
+	if len(t.heads) >= maxHeads {
+		t.heads = slices.Delete(t.heads, 0, 1)
+	}
+	t.heads = append(t.heads, h)
+}
+
+// readBefore reports whether a sibling has a content that was read, or that is being read.
+func (t *Tail) readBefore(s *sibling) bool {
+	fd, err := openFile(s.path)
+	if err != nil {
+		return false
+	}
+	defer closeFD(fd)
+	return t.knownHead(fd, s.size)
+}
+
+func (t *Tail) knownHead(fd int, size int64) bool {
+	b := make([]byte, min(size, headSize))
+	n, err := pread(fd, b, 0)
+	if err != nil {
+		return false
+	}
+	is := func(h print) bool { return h.N > 0 && h.N <= n && printOf(b[:h.N]) == h }
+	for _, f := range t.order {
+		if is(f.head) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.heads, is)
+}
+
+// isCopy reports whether a new match is a copy of a file that is followed, or was: a rotation
+// that the paths name too. While it may still be growing to be one, it has to wait.
+func (t *Tail) isCopy(real string, info os.FileInfo) bool {
+	beside := t.besides(real)
+	if beside == nil {
+		return false
+	}
+	id := idOf(info)
+	if info.Size() < int64(beside.head.N) && t.scanned {
+		first, ok := t.waiting[id]
+		if !ok {
+			first = t.lastScan
+			t.waiting[id] = first
+		}
+		if t.lastScan.Sub(first) < settleFor {
+			t.again = true
+			return true
+		}
+		return false
+	}
+	fd, err := openFile(real)
+	if err != nil {
+		return false
+	}
+	defer closeFD(fd)
+	if !t.knownHead(fd, info.Size()) {
+		return false
+	}
+	t.ignored[id] = true
+	t.changed = true
+	return true
+}
+
+// besides returns an open file with a path that real is a rotation of, by its name.
+func (t *Tail) besides(real string) *file {
+	for _, f := range t.order {
+		if !f.held() && isRotationOf(f.real, real) {
+			return f
+		}
+	}
+	return nil
+}
