@@ -194,7 +194,7 @@ func TestLossIsCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer unix.Close(fd) //nolint:errcheck // a test's own socket
+		defer unix.Close(fd)
 		to := &unix.SockaddrUnix{Name: r.cfg.Path}
 		sent, refused := 0, 0
 		for i := range burst {
@@ -228,7 +228,7 @@ func TestStoppedReceiverHarmsNoSender(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // a test's own socket
+	defer unix.Close(fd)
 	to := &unix.SockaddrUnix{Name: path}
 	send := func() error { return unix.Sendto(fd, []byte("<38>a: x"), 0, to) }
 	if !eventually(10*time.Second, func() bool { return send() == nil }) {
