@@ -19,7 +19,10 @@ import (
 	"time"
 )
 
-var long = flag.Bool("long", false, "run the long forms of the tests")
+var (
+	long  = flag.Bool("long", false, "run the long forms of the tests")
+	build = flag.String("build", "", "a `flag` for go build of the programs under test, such as -race")
+)
 
 // binaries is the folder of the programs under test.
 var binaries string
@@ -37,8 +40,9 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		build := exec.Command("go", "build", "-o", dir+"/", "stockade/cmd/stockade", "stockade/cmd/stockade-load")
-		if out, err := build.CombinedOutput(); err != nil {
+		args := append([]string{"build", "-o", dir + "/"}, strings.Fields(*build)...)
+		args = append(args, "stockade/cmd/stockade", "stockade/cmd/stockade-load")
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 			return 1
 		}
@@ -210,6 +214,11 @@ func (d *daemon) kill() {
 	default:
 		_ = d.cmd.Process.Kill()
 		<-d.done
+	}
+	for _, sign := range []string{"panic: ", "fatal error: ", "WARNING: DATA RACE"} {
+		if strings.Contains(d.log.String(), sign) {
+			d.t.Errorf("the daemon's log has %q", sign)
+		}
 	}
 	if d.t.Failed() {
 		d.t.Logf("the daemon's log:\n%s", tail(d.log.String(), 40))

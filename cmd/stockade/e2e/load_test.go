@@ -79,7 +79,9 @@ func TestLoadUDP(t *testing.T) {
 	}
 	dropped := outcome(all, "dropped")
 	t.Logf("of %d datagrams %d were received, %d lost in the kernel, %d dropped in the queue", sent, received, lost, dropped)
-	if n := d.banned(); lost+dropped == 0 && n != loadAddresses {
+	// In the long form an address has 40 failures and needs three: few losses do not matter.
+	n, few := d.banned(), !testing.Short() && lost+dropped < int64(lines)/10
+	if n != loadAddresses && (few || lost+dropped == 0) {
 		t.Errorf("the kernel holds %d of %d addresses", n, loadAddresses)
 	}
 	d.sayMemory()
