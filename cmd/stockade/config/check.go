@@ -5,23 +5,17 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"stockade/jails"
 	"stockade/receiver"
+	"stockade/receiver/journald"
+	"stockade/receiver/tail"
 )
 
 // maxSocketPath is the size of sun_path less its NUL, in bytes.
 const maxSocketPath = 107
-
-var (
-	nameShape  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
-	matchShape = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*=`)
-)
 
 // Check reports what the types alone do not show: ranges, references, duplicates, addresses. It
 // reads the files that address lists name, and nothing else. Filters are for the caller, who
@@ -67,8 +61,8 @@ func (c checker) all(cfg *Config) {
 	c.choice("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	c.choice("log.format", cfg.Log.Format, "auto", "text", "json")
 	c.control(cfg.Control)
-	c.tails(cfg.Tails)
-	c.journals(cfg.Journals)
+	tail.Validate(cfg.Tails, c.report)
+	journald.Validate(cfg.Journals, c.report)
 	for path, list := range map[string][]string{"never_ban": cfg.NeverBan, "proxies": cfg.Proxies} {
 		jails.ParseAddrList(list, os.ReadFile, func(i int, message string) { c.report(joinIndex(path, i), message) })
 	}
@@ -132,47 +126,3 @@ func (c checker) control(k ControlConfig) {
 }
 
 // name checks a name of a list and that it stands there once.
-func (c checker) name(path, name string, seen map[string]bool) {
-	switch {
-	case !nameShape.MatchString(name):
-		c.fault(path+".name", "name %s must match [a-z0-9][a-z0-9-]*", clip(name))
-	case seen[name]:
-		c.fault(path+".name", "name %s stands in the list twice", clip(name))
-	}
-	seen[name] = true
-}
-
-func (c checker) tails(tails []TailConfig) {
-	seen := map[string]bool{}
-	for i, t := range tails {
-		at := joinIndex("tails", i)
-		c.name(at, t.Name, seen)
-		if len(t.Paths) == 0 {
-			c.fault(at, "paths is missing: say which files to follow, such as paths: [/var/log/auth.log]")
-		}
-		for j, path := range t.Paths {
-			if !filepath.IsAbs(path) || !doublestar.ValidatePathPattern(path) {
-				c.fault(joinIndex(at+".paths", j), "%s is not an absolute path or a pattern of one", clip(path))
-			}
-		}
-		if strings.ContainsAny(t.App, " \t\r\n") {
-			c.fault(at+".app", "app %s must be a name without spaces", clip(t.App))
-		}
-		if t.From != "" {
-			c.choice(at+".from", t.From, "end", "start")
-		}
-	}
-}
-
-func (c checker) journals(journals []JournalConfig) {
-	seen := map[string]bool{}
-	for i, j := range journals {
-		at := joinIndex("journals", i)
-		c.name(at, j.Name, seen)
-		for k, match := range j.Matches {
-			if !matchShape.MatchString(match) {
-				c.fault(joinIndex(at+".matches", k), "%s is not FIELD=value, such as _SYSTEMD_UNIT=ssh.service", clip(match))
-			}
-		}
-	}
-}

@@ -4,6 +4,8 @@ import (
 	"stockade/firewall"
 	"stockade/jails"
 	"stockade/receiver"
+	"stockade/receiver/journald"
+	"stockade/receiver/tail"
 )
 
 // Config is the whole configuration as decoded. Zero values mean "not written, no default".
@@ -12,8 +14,8 @@ type Config struct {
 	Control    ControlConfig             `yaml:"control"`
 	Log        LogConfig                 `yaml:"log"`
 	Listeners  []receiver.ListenerConfig `yaml:"listeners"`
-	Tails      []TailConfig              `yaml:"tails"`
-	Journals   []JournalConfig           `yaml:"journals"`
+	Tails      []tail.Config             `yaml:"tails"`
+	Journals   []journald.Config         `yaml:"journals"`
 	Sources    []receiver.SourceConfig   `yaml:"sources"`
 	Defaults   jails.DefaultsConfig      `yaml:"defaults"`
 	Jails      []jails.Config            `yaml:"jails"`
@@ -39,18 +41,4 @@ type ControlConfig struct {
 type LogConfig struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
 	Format string `yaml:"format"` // auto, text, json
-}
-
-// TailConfig is one entry of `tails`: files that are followed.
-type TailConfig struct {
-	Name  string   `yaml:"name"`
-	Paths []string `yaml:"paths"` // absolute, with globs
-	App   string   `yaml:"app"`   // the app name of lines without a syslog header
-	From  string   `yaml:"from"`  // end, start: where a file seen for the first time is begun
-}
-
-// JournalConfig is one entry of `journals`: a reader of the local journal.
-type JournalConfig struct {
-	Name    string   `yaml:"name"`
-	Matches []string `yaml:"matches"` // FIELD=value, as journalctl takes them; absent: everything
 }

@@ -152,7 +152,7 @@ func TestOwnChecks(t *testing.T) {
 		{"tail without paths", "tails: [{name: a}]", `1:9: tails[0]: paths is missing`},
 		{"tail with a relative path", "tails: [{name: a, paths: [a.log]}]", `1:27: tails[0].paths[0]: "a.log" is not an absolute path`},
 		{"tail with a bad pattern", "tails: [{name: a, paths: ['/a[']}]", `1:27: tails[0].paths[0]: "/a[" is not an absolute path`},
-		{"tail from the middle", "tails: [{name: a, paths: [/a], from: middle}]", `1:38: tails[0].from: "middle" is not one of end, start`},
+		{"tail from the middle", "tails: [{name: a, paths: [/a], from: middle}]", `1:38: tails[0].from: "middle" must be one of end, start`},
 		{"tail twice", "tails: [{name: a, paths: [/a]}, {name: a, paths: [/b]}]", `1:40: tails[1].name: name "a" stands in the list twice`},
 		{"journal name", "journals: [{name: A}]", `1:19: journals[0].name: name "A" must match`},
 		{"journal match", "journals: [{name: a, matches: [ssh]}]", `1:32: journals[0].matches[0]: "ssh" is not FIELD=value`},

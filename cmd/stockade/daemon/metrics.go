@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"stockade/cmd/stockade/control"
+	"stockade/receiver"
 	"stockade/receiver/decode"
 )
 
@@ -25,7 +26,7 @@ func (d *daemon) Metrics() []control.Metric {
 	m = append(m,
 		gauge("stockade_queue_depth", "What waits in a queue.", float64(batches), "queue", "lines"),
 		gauge("stockade_queue_depth", "What waits in a queue.", float64(changes), "queue", "firewall"))
-	for _, l := range d.listeners.Stats() {
+	for _, l := range d.listenerStats() {
 		for form, n := range l.Entries {
 			if n > 0 {
 				m = append(m, counter("stockade_messages_total", "Messages by listener and format.", n,
@@ -52,6 +53,16 @@ func (d *daemon) Metrics() []control.Metric {
 		h.Buckets[limit.Seconds()] = uint64(cumulative[i])
 	}
 	return append(m, h)
+}
+
+func (d *daemon) listenerStats() []receiver.ListenerStats {
+	var all []receiver.ListenerStats
+	d.inputs.each(func(t Task) {
+		if l, ok := t.(*receiver.Listener); ok {
+			all = append(all, l.Stats())
+		}
+	})
+	return all
 }
 
 func counter(name, help string, value int64, labels ...string) control.Metric {

@@ -23,8 +23,8 @@ func (d *daemon) Reload(ctx context.Context) (control.ReloadResult, error) {
 	if err := d.unchangeable(next.loaded.Config); err != nil {
 		return control.ReloadResult{}, err
 	}
-	// The listeners are the one part that can still fail; they go back by themselves.
-	if err := d.listeners.Swap(next.loaded.Config.Listeners); err != nil {
+	// The inputs are the one part that can still fail; they go back by themselves.
+	if err := d.inputs.Swap(d.plugs(next.loaded.Config)); err != nil {
 		return control.ReloadResult{}, &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
 	}
 	d.registry.Swap(next.sources)

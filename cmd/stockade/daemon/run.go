@@ -51,13 +51,13 @@ func Run(ctx context.Context, o Options) error {
 	if e, ok := d.enforcer.(*nft.Enforcer); ok {
 		kernel = append(kernel, newWatcher(d, e))
 	}
-	stages := [][]Task{{d.store}, kernel, {d.server}, {d.listeners}}
+	stages := [][]Task{{d.store}, kernel, {d.server}, {d.inputs}}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	go d.reloadOn(ctx, hangup)
 	err = supervise(ctx, d.log, stages, d.saysServing)
-	return errors.Join(err, d.enforcer.Close())
+	return errors.Join(err, d.inputs.Close(), d.enforcer.Close())
 }
 
 // daemon is a running Stockade. It implements control.Daemon.
@@ -71,7 +71,8 @@ type daemon struct {
 	admission pipeline.Admission
 	pipeline  *pipeline.Pipeline
 	registry  *receiver.Registry
-	listeners *listeners
+	inputs    *inputs
+	inherited map[string][]*os.File // sockets that systemd passed in, by listener
 	addresses *addresses
 	server    *control.Server
 	degraded  conditions
@@ -124,8 +125,10 @@ func (d *daemon) build(b *built) (err error) {
 		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Admission: d.admission,
 		Enforcer: d.enforcer, Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
-	d.listeners = newListeners(d.registry, d.pipeline.Open, d.log)
-	return d.listeners.Bind(cfg.Listeners)
+	d.inputs = newInputs(d.log)
+	d.inherited = receiver.Inherited()
+	d.warnInherited(cfg)
+	return d.inputs.Open(d.plugs(cfg))
 }
 
 // setQuotas puts the quotas of a configuration in force. Only the kernel's own word needs none.
