@@ -127,7 +127,10 @@ func TestConformanceEveryFilterLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	filters, instances, common := 0, 0, 0
-	for _, file := range files {
+	for i, file := range files {
+		if testing.Short() && i%4 > 0 {
+			continue
+		}
 		c, err := ReadConfig(file, Reader{})
 		if err != nil {
 			t.Error(err)
@@ -144,8 +147,8 @@ func TestConformanceEveryFilterLoads(t *testing.T) {
 				sets = append(sets, map[string]string{s: v})
 			}
 		}
-		if testing.Short() {
-			sets = sets[:min(len(sets), 3)]
+		if testing.Short() || raceEnabled {
+			sets = sets[:1]
 		}
 		for _, options := range sets {
 			instances++
@@ -185,7 +188,7 @@ func TestConformanceDates(t *testing.T) {
 		return
 	}
 	lines := dateLines(records(t, dir))
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		lines = lines[len(lines)*9/10:]
 	}
 	seen := map[string]bool{}
@@ -207,7 +210,7 @@ func TestConformanceDates(t *testing.T) {
 			if w.Pattern != nil && got[i] != *w.Pattern {
 				t.Errorf("%q: template %d is %q, not %q", pattern, i, got[i], *w.Pattern)
 			}
-			if !seen[w.Regex] {
+			if !seen[w.Regex] && (!testing.Short() || i%4 == 0) {
 				seen[w.Regex] = true
 				compareTemplate(t, got[i], w.Regex, lines)
 			}
@@ -292,7 +295,7 @@ func TestConformanceEntries(t *testing.T) {
 	pairs := map[string]pair{}
 	compared := 0
 	for _, r := range records(t, dir) {
-		if r.Input != "file" {
+		if r.Input != "file" || testing.Short() && r.Filter != "sshd" {
 			continue
 		}
 		p, ok := pairs[r.Instance]

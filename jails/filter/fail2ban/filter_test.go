@@ -152,8 +152,7 @@ func TestFormsAllocateNothing(t *testing.T) {
 	for _, form := range []*filter.Form{headerForm(LogFile), headerForm(LogJournal), headerForm(LogRFC5424), own} {
 		for _, l := range lines {
 			form.Build(buf, l)
-			// A garbage collection may empty the pool of detectors: at most once in many calls.
-			if n := testing.AllocsPerRun(200, func() { form.Build(buf, l) }); n > 0.1 {
+			if n := testing.AllocsPerRun(100, func() { form.Build(buf, l) }); n != 0 {
 				t.Errorf("%s on %q: %v allocations", form.Name, l.Text, n)
 			}
 		}

@@ -2,7 +2,6 @@ package fail2ban
 
 import (
 	"bytes"
-	"sync"
 	"time"
 
 	"stockade/jails/filter"
@@ -97,16 +96,33 @@ func appendEscaped(dst, text []byte) []byte {
 	}
 }
 
+// maxDetectors bounds how many detectors a form keeps warm: one for each worker that matches at
+// the same time.
+const maxDetectors = 32
+
+// take returns a detector that nobody uses now.
+func take(free <-chan *dates.Detector, d *dates.Detector) *dates.Detector {
+	select {
+	case own := <-free:
+		return own
+	default:
+		return d.Clone()
+	}
+}
+
 // textForm gives patterns the message itself without its date, for filters that read a log file
 // of the program's own. Where a message has no date, and blank is true, a blank stands in for it.
 func textForm(name string, d *dates.Detector, blank bool) *filter.Form {
-	pool := &sync.Pool{New: func() any { return d.Clone() }}
+	free := make(chan *dates.Detector, maxDetectors)
 	return &filter.Form{
 		Name: name,
 		Build: func(dst []byte, l *filter.Line) []byte {
-			own := pool.Get().(*dates.Detector)
+			own := take(free, d)
 			cut, _, ok := own.Find(l.Text, l.Time)
-			pool.Put(own)
+			select {
+			case free <- own:
+			default:
+			}
 			if !ok {
 				if blank {
 					dst = append(dst, ' ')

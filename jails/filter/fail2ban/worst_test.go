@@ -38,8 +38,8 @@ func TestWorstLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if testing.Short() {
-		names = names[:len(names)/10]
+	if testing.Short() || raceEnabled {
+		names = names[:min(len(names), 8)]
 	}
 	type result struct {
 		took         time.Duration
@@ -74,7 +74,7 @@ func TestWorstLines(t *testing.T) {
 	for _, r := range all[:min(5, len(all))] {
 		t.Logf("%v: %s on %s", r.took, r.filter, r.line)
 	}
-	if len(all) > 0 && all[0].took > 50*time.Millisecond {
+	if len(all) > 0 && all[0].took > 50*time.Millisecond && !raceEnabled {
 		t.Errorf("%v: %s on %s", all[0].took, all[0].filter, all[0].line)
 	}
 }
