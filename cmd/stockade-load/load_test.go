@@ -50,26 +50,27 @@ func TestEveryLineHasItsNumber(t *testing.T) {
 }
 
 func TestShareAndAddresses(t *testing.T) {
+	failed := regexp.MustCompile(`Failed password for invalid user admin\d+ from (\S+) port`)
 	for _, c := range []struct {
 		failures  float64
 		addresses int
 	}{{1, 1}, {1, 500}, {0.2, 50}, {0.001, 2}, {0.3333, 10}, {0, 1}} {
 		seen := make(map[string]int)
-		failed := 0
+		total := 0
 		for _, line := range lines(t, options{count: 10000, addresses: c.addresses, failures: c.failures}) {
-			if m := regexp.MustCompile(`Failed password for invalid user admin\d+ from (\S+) port`).FindStringSubmatch(line); m != nil {
-				failed++
+			if m := failed.FindStringSubmatch(line); m != nil {
+				total++
 				seen[m[1]]++
 			}
 		}
-		if want := int(c.failures * 10000); failed < want || failed > want+1 {
-			t.Errorf("-failures %v: %d of 10000 lines, want %d", c.failures, failed, want)
+		if want := int(c.failures * 10000); total < want || total > want+1 {
+			t.Errorf("-failures %v: %d of 10000 lines, want %d", c.failures, total, want)
 		}
-		if want := min(c.addresses, failed); len(seen) != want {
+		if want := min(c.addresses, total); len(seen) != want {
 			t.Errorf("-failures %v: %d addresses, want %d", c.failures, len(seen), want)
 		}
 		for addr, n := range seen {
-			if want := failed / len(seen); n < want || n > want+1 {
+			if want := total / len(seen); n < want || n > want+1 {
 				t.Errorf("-failures %v: %s has %d failures, want %d", c.failures, addr, n, want)
 			}
 		}
