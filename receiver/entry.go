@@ -83,9 +83,13 @@ type Entry struct {
 	Peer     Peer
 	Origin   Origin
 
-	Raw       []byte // the whole frame
-	Truncated bool   // the frame was longer than the limit and its end is gone
-	Continued bool   // Text continues a record that its carrier cut: never to be matched
+	Raw []byte // the frame, as much of it as there is
+
+	// Truncated says that the end is missing, or may be: the frame was longer than the limit, or the
+	// stream ended where a terminator was due. Never to be matched: what stands at the cut may be the
+	// beginning of another address.
+	Truncated bool
+	Continued bool // Text continues a record that its carrier cut: never to be matched
 }
 
 // A Sink takes entries from one reader. It is used by one goroutine at a time.

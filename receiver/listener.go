@@ -174,7 +174,7 @@ type ListenerStats struct {
 	Address     string
 	Entries     [decode.Forms]int64 // by decode.Form
 	Bytes       int64               // of frames taken
-	Truncated   int64               // entries whose frame was cut to the limit
+	Truncated   int64               // entries whose end is missing: cut to the limit, or by the end of the stream
 	Malformed   int64               // entries that break their own format's rules; their text is whole
 	Refused     []Refusal           // by reason; those of known sources are also in SourceStats
 	KernelDrops int64               // datagrams lost for want of socket buffer

@@ -13,7 +13,7 @@ import (
 func TestRealLogger(t *testing.T) {
 	logger, err := exec.LookPath("logger")
 	need(t, err == nil, "logger")
-	const lines = 1000
+	lines := manyLines()
 	var b strings.Builder
 	for i := range lines {
 		fmt.Fprintf(&b, "Failed password for root%d from 192.0.2.7 port 22 ssh2 é\n", i)
@@ -45,7 +45,7 @@ func TestRealLogger(t *testing.T) {
 				}
 				got := make(map[string]bool)
 				for _, l := range r.lines(lines) {
-					if l.app != "sshd" {
+					if l.app != "sshd" || l.truncated {
 						t.Fatalf("line %+v", l)
 					}
 					got[l.text] = true

@@ -68,12 +68,12 @@ func (r *reader) put(f frame.Frame, s *Source, p *Peer, now time.Time) {
 	}
 	e.Received, e.Listener, e.Source, e.Peer = now, r.l.cfg.Name, s, *p
 	e.Origin = originOf(p)
-	e.Raw, e.Truncated, e.Continued = f.Bytes, f.Truncated, false
+	e.Raw, e.Truncated, e.Continued = f.Bytes, f.Truncated || f.Unterminated, false
 
 	c := &r.l.counters
 	c.forms[e.Form].Add(1)
 	c.bytes.Add(int64(len(f.Bytes)))
-	if f.Truncated {
+	if e.Truncated {
 		c.truncated.Add(1)
 	}
 	if e.Malformed {

@@ -138,7 +138,7 @@ module(load="omuxsock")
 			}
 		})
 	}
-	t.Logf("%d lines over %d ways", lines, len(legs))
+	t.Logf("B7: rsyslogd: %d lines over each of %d ways", lines, len(legs))
 	need(t, drivers > 0, "rsyslog-openssl, for the TLS ways")
 }
 
