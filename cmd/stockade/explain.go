@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -34,54 +36,117 @@ func (a *app) explain() *cobra.Command {
 	})
 }
 
+// printExplain prints the answer in one sentence, then what it rests on.
 func (a *app) printExplain(e control.Explain) error {
-	verdict := "is not banned"
-	if e.Banned {
-		verdict = "is banned"
-	}
-	if err := a.printf("%s %s\n", e.Address, verdict); err != nil {
+	if err := a.printf("%s is %s\n", e.Address, e.Verdict); err != nil {
 		return err
 	}
-	if e.NeverBan != "" {
-		if err := a.printf("it is never banned: %s\n", e.NeverBan); err != nil {
-			return err
+	var tables []table
+	add := func(t table) {
+		if len(t) > 1 {
+			tables = append(tables, t)
 		}
 	}
-	if len(e.Bans) > 0 {
-		t := table{{"BAN", "JAIL", "START", "END", "FAILURES", "SOURCE", "TRUST", "ENFORCED", "REASON"}}
-		for _, b := range e.Bans {
-			t = append(t, []string{
-				shortPrefix(b.Address), b.Jail, shortTime(b.Start), shortMoment(b.End, "permanent"), number(b.Failures),
-				string(b.Source), string(b.Trust), yes(b.Enforced), string(b.Reason),
-			})
+	add(bansTable(e))
+	add(windowsTable(e))
+	add(evidenceTable("EVIDENCE", e.Evidence))
+	earlier := table{{"EARLIER", "JAIL", "BANS", "LAST"}}
+	for _, x := range e.Earlier {
+		earlier = append(earlier, []string{shortPrefix(x.Address), x.Jail, number(x.Count), shortTime(x.Last)})
+	}
+	add(earlier)
+	for _, x := range e.Earlier {
+		add(evidenceTable("EARLIER EVIDENCE", x.Evidence))
+	}
+	refused := table{{"REFUSED", "BY", "REASON", "TIMES", "LINE"}}
+	for _, r := range e.Refused {
+		by := "source " + string(r.Source)
+		if r.Source == "" {
+			by = "listener " + string(r.Listener)
 		}
+		refused = append(refused, []string{shortTime(r.Last), by, r.Reason, number(r.Count), r.Sample})
+	}
+	add(refused)
+	foreign := table{{"OTHER TABLE", "CHAIN", "HANDLE", "VERDICT", "MATCH", "ALWAYS"}}
+	for _, f := range e.Foreign {
+		foreign = append(foreign, []string{f.Table, f.Chain, number(f.Handle), f.Verdict, f.Match, yes(!f.Conditional)})
+	}
+	add(foreign)
+	for _, t := range tables {
 		if err := a.section(t); err != nil {
 			return err
 		}
 	}
-	if len(e.Windows) > 0 {
-		t := table{{"WINDOW", "JAIL", "FAILURES", "OF", "WITHIN", "FIRST", "LAST"}}
-		for _, w := range e.Windows {
-			t = append(t, []string{
-				shortPrefix(w.Address), w.Jail, number(w.Failures), number(w.MaxRetry), shortSeconds(w.FindTime),
-				shortTime(w.First), shortTime(w.Last),
-			})
+	return a.explainNotes(e)
+}
+
+func bansTable(e control.Explain) table {
+	t := table{{"BAN", "JAIL", "START", "END", "FAILURES", "SOURCE", "TRUST", "ENFORCED", "PACKETS", "REASON"}}
+	for _, b := range e.Bans {
+		packets := ""
+		for _, k := range e.Kernel {
+			if k.Address == b.Address && slices.Equal(k.Ports, b.Ports) {
+				packets = number(k.Packets)
+			}
 		}
-		if err := a.section(t); err != nil {
+		t = append(t, []string{
+			shortPrefix(b.Address), b.Jail, shortTime(b.Start), shortMoment(b.End, "permanent"), number(b.Failures),
+			string(b.Source), string(b.Trust), yes(b.Enforced), packets, string(b.Reason),
+		})
+	}
+	return t
+}
+
+func windowsTable(e control.Explain) table {
+	t := table{{"WINDOW", "JAIL", "FAILURES", "OF", "WITHIN", "FIRST", "LAST", "LEFT", "UNTIL"}}
+	for _, w := range e.Windows {
+		t = append(t, []string{
+			shortPrefix(w.Address), w.Jail, number(w.Failures), number(w.MaxRetry), shortSeconds(w.FindTime),
+			shortTime(w.First), shortTime(w.Last), number(w.Left), shortMoment(w.Until, ""),
+		})
+	}
+	return t
+}
+
+func evidenceTable(head string, list []control.Evidence) table {
+	t := table{{head, "JAIL", "SOURCE", "TRUST", "ORIGIN", "PATTERN", "LINE"}}
+	for _, v := range list {
+		t = append(t, []string{
+			shortTime(v.Time), v.Jail, v.Source, v.Trust, string(v.Origin), number(int64(v.Pattern)), v.Raw,
+		})
+	}
+	return t
+}
+
+// explainNotes prints what belongs in no table.
+func (a *app) explainNotes(e control.Explain) error {
+	var lines []string
+	if e.NeverBan != "" && e.Banned {
+		lines = append(lines, "it is protected now: "+string(e.NeverBan))
+	}
+	for _, i := range e.Ignored {
+		lines = append(lines, fmt.Sprintf("jail %s does not count it: %s", i.Jail, i.Entry))
+	}
+	if e.Witnessed != nil && !*e.Witnessed {
+		lines = append(lines, "the kernel saw no TCP handshake of it within the hour: failures that prove no address do not count")
+	}
+	if len(e.Refused) > 0 {
+		lines = append(lines, "of each source and reason only the last refused line is kept: earlier ones may have named it too")
+	}
+	for _, r := range e.Refused {
+		if r.Remedy != "" {
+			lines = append(lines, fmt.Sprintf("%s: %s", r.Reason, r.Remedy))
+		}
+	}
+	lines = append(lines, e.Notes...)
+	for i, line := range lines {
+		head := ""
+		if i == 0 {
+			head = "\n"
+		}
+		if err := a.printf(head+"note: %s\n", line); err != nil {
 			return err
 		}
-	}
-	if len(e.Evidence) > 0 {
-		t := table{{"TIME", "JAIL", "SOURCE", "TRUST", "ORIGIN", "PATTERN", "LINE"}}
-		for _, v := range e.Evidence {
-			t = append(t, []string{
-				shortTime(v.Time), v.Jail, v.Source, v.Trust, string(v.Origin), number(int64(v.Pattern)), v.Raw,
-			})
-		}
-		return a.section(t)
-	}
-	if !e.Banned && e.NeverBan == "" && len(e.Windows) == 0 {
-		return a.printf("nothing is known of it: no failure counts against it now\n")
 	}
 	return nil
 }

@@ -33,7 +33,9 @@ func (h *handler) explain(ctx context.Context, q url.Values) (Explain, error) {
 	if err != nil {
 		return Explain{}, usage("%v", err)
 	}
-	return h.s.Explain.Explain(ctx, t)
+	e, err := h.s.Explain.Explain(ctx, t)
+	e.Verdict = e.verdict()
+	return e, err
 }
 
 func (h *handler) ban(ctx context.Context, r BanRequest) (BanResult, error) {

@@ -139,7 +139,7 @@ func TestServer(t *testing.T) {
 		{"repeated query parameter", "GET", "/v1/bans?jail=sshd&jail=web", "", "", 400, `…unknown or repeated`},
 		{"explain without address", "GET", "/v1/explain", "", "", 400, `…not an IPv4 or IPv6 address`},
 		{"explain of nothing", "GET", "/v1/explain?address=192.0.2.9", "", "", 200,
-			`{"address":"192.0.2.9","banned":false,"bans":[],"windows":[],"evidence":[],"never_ban":null}`},
+			`…{"address":"192.0.2.9","banned":false,"bans":[],"windows":[],"evidence":[],"never_ban":null,"verdict":"not banned: nothing is known`},
 		{"explain escapes what a terminal acts on", "GET", "/v1/explain?address=198.51.100.9", "", "", 200, `…root\u001b[2J\u009b31m from`},
 		{"ban as a form", "POST", "/v1/ban", "address=192.0.2.7", "application/x-www-form-urlencoded", 415, `…application/json`},
 		{"ban without content type", "POST", "/v1/ban", ban, "", 415, `…application/json`},

@@ -16,7 +16,11 @@ func (l List[T]) MarshalJSON() ([]byte, error) {
 	if l == nil {
 		return []byte("[]"), nil
 	}
-	return json.Marshal([]T(l))
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // as Marshal does: lines begin with <PRI>
+	err := enc.Encode([]T(l))
+	return buf.Bytes(), err
 }
 
 // Counts maps a name to a number; nil is written as {}.
@@ -159,40 +163,6 @@ type Source struct {
 	LastSeen  *time.Time `json:"last_seen"`
 	Skew      int64      `json:"skew"`  // seconds its stamps are behind the time of arrival
 	Delay     int64      `json:"delay"` // seconds its last line waited on the way
-}
-
-// Explain is the answer to `explain ADDR`.
-type Explain struct {
-	Address  string         `json:"address"` // as asked, in canonical form
-	Banned   bool           `json:"banned"`
-	Bans     List[Ban]      `json:"bans"`
-	Windows  List[Window]   `json:"windows"`
-	Evidence List[Evidence] `json:"evidence"`  // newest last
-	NeverBan Text           `json:"never_ban"` // the entry that protects it, or null
-}
-
-// Window is the recent failures of an address in one jail, and how far it is from a ban.
-type Window struct {
-	Jail     string       `json:"jail"`
-	Address  netip.Prefix `json:"address"`
-	Failures int64        `json:"failures"`
-	MaxRetry int64        `json:"maxretry"`
-	FindTime Seconds      `json:"findtime"`
-	First    time.Time    `json:"first"`
-	Last     time.Time    `json:"last"`
-}
-
-// Evidence is one line that counted against an address.
-type Evidence struct {
-	Jail     string    `json:"jail"`
-	Time     time.Time `json:"time"`
-	Received time.Time `json:"received"`
-	Source   string    `json:"source"`
-	Trust    string    `json:"trust"`
-	Origin   Text      `json:"origin"`
-	User     Text      `json:"user"`
-	Raw      string    `json:"raw"` // hostile: escape before showing
-	Pattern  int       `json:"pattern"`
 }
 
 // Problem is one fault of a configuration.

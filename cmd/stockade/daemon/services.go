@@ -274,44 +274,6 @@ func (d *daemon) knownSource(name string) error {
 	return &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("unknown source %q: the sources are %s", name, strings.Join(names, ", "))}
 }
 
-// Explain says what is known of an address.
-func (d *daemon) Explain(_ context.Context, t control.Target) (control.Explain, error) {
-	e := control.Explain{Address: t.String()}
-	if why, protected := d.guard.Protects(t.Prefix); protected {
-		e.NeverBan = control.Text(why)
-	}
-	for _, b := range d.store.BansOf(t.Prefix.Addr()) {
-		e.Bans = append(e.Bans, ban(b))
-		e.Banned = true
-		for _, ev := range b.Evidence {
-			e.Evidence = append(e.Evidence, evidence(b.Jail, ev))
-		}
-	}
-	for _, w := range d.store.Windows(t.Prefix.Addr()) {
-		e.Windows = append(e.Windows, d.window(w))
-		for _, ev := range w.Failures {
-			e.Evidence = append(e.Evidence, evidence(w.Jail, ev))
-		}
-	}
-	slices.SortStableFunc(e.Evidence, func(a, b control.Evidence) int { return a.Time.Compare(b.Time) })
-	return e, nil
-}
-
-func (d *daemon) window(w *state.Window) control.Window {
-	out := control.Window{Jail: w.Jail, Address: w.Prefix, Failures: int64(w.Count), First: w.First, Last: w.Last}
-	if j := d.jail(w.Jail); j != nil {
-		out.MaxRetry, out.FindTime = int64(j.Thresholds[0].MaxRetry), control.SecondsOf(j.Thresholds[0].FindTime)
-	}
-	return out
-}
-
-func evidence(jail string, e state.Evidence) control.Evidence {
-	return control.Evidence{
-		Jail: jail, Time: e.Time, Received: e.Received, Source: e.Source, Trust: e.Trust,
-		Origin: control.Text(e.Origin), User: control.Text(e.User), Raw: e.Raw, Pattern: e.Pattern,
-	}
-}
-
 // lan returns the local networks that protect_lan keeps from being banned: those on interfaces
 // without a default route.
 func lan(protect bool, links []nft.OnLink) []netip.Prefix {

@@ -273,6 +273,9 @@ func (f *Fake) Explain(_ context.Context, t control.Target) (control.Explain, er
 		if b.Address.Overlaps(p) {
 			e.Banned = true
 			e.Bans = append(e.Bans, b)
+			if b.Enforced {
+				e.Kernel = append(e.Kernel, control.Element{Address: b.Address, Ports: b.Ports, Present: true, Packets: 12, Bytes: 720})
+			}
 		}
 	}
 	switch t.String() {
@@ -280,10 +283,20 @@ func (f *Fake) Explain(_ context.Context, t control.Target) (control.Explain, er
 		e.NeverBan = "never_ban: 203.0.113.7"
 	case "198.51.100.9":
 		e.Windows = []control.Window{{Jail: "sshd", Address: p, Failures: 3, MaxRetry: 5, FindTime: 600,
-			First: Now.Add(-2 * time.Minute), Last: Now.Add(-time.Minute)}}
+			First: Now.Add(-2 * time.Minute), Last: Now.Add(-time.Minute), Left: 2, Until: control.Moment(Now.Add(8 * time.Minute))}}
 		e.Evidence = []control.Evidence{{Jail: "sshd", Time: Now.Add(-time.Minute), Received: Now.Add(-time.Minute),
 			Source: "this-host", Trust: "kernel", Origin: "uid 0", User: "root",
 			Raw: "sshd[7]: Failed password for root\x1b[2J\u009b31m from 198.51.100.9 port 22 ssh2"}}
+	case "198.51.100.20":
+		e.Refused = []control.Refused{{Source: "web1", Reason: "app_not_granted", Count: 3, Last: Now.Add(-time.Minute),
+			Sample: "<38>cron[1]: bad \x1b[2J from 198.51.100.20", Remedy: "if source web1 may speak for that app, add it to its apps"}}
+		e.Ignored = []control.Ignored{{Jail: "web", Entry: "ignoreip"}}
+	case "198.51.100.21":
+		e.Foreign = []control.Foreign{{Table: "inet f2b-table", Chain: "f2b-chain", Handle: 6, Verdict: "reject", Match: "set addr-set-sshd", Conditional: true}}
+		e.Earlier = []control.Earlier{{Jail: "sshd", Address: p, Count: 2, Last: Now.Add(-24 * time.Hour), Evidence: []control.Evidence{{
+			Jail: "sshd", Time: Now.Add(-24 * time.Hour), Received: Now.Add(-24 * time.Hour), Source: "this-host", Trust: "kernel", Raw: "an old line"}}}}
+		e.Witnessed = new(bool)
+		e.Notes = []string{"bridge br0 is not filtered"}
 	}
 	return e, nil
 }
