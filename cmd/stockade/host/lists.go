@@ -1,0 +1,155 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"stockade/jails"
+)
+
+// filePrefix marks an entry that names a file of further entries.
+const filePrefix = "file:"
+
+// maxListFile is how much of one file of a list is read, in bytes.
+const maxListFile = 64 << 20
+
+// SplitNames tells the DNS names of a list from all else. What looks like neither a name nor an
+// address is among the rest, whose reader says what is wrong with it. Names are in lower case,
+// without a final dot.
+func SplitNames(entries []string) (names, rest []string) {
+	for _, e := range entries {
+		if name := strings.ToLower(strings.TrimSuffix(e, ".")); isName(name) {
+			names = append(names, name)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	return names, rest
+}
+
+// isName reports whether s is a host name with a letter in its last label: 192.0.2.300 is a
+// mistyped address, no name.
+func isName(s string) bool {
+	if len(s) > 253 || strings.HasPrefix(s, filePrefix) {
+		return false
+	}
+	labels := strings.Split(s, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(l) {
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	last := labels[len(labels)-1]
+	return strings.ContainsFunc(last, func(r rune) bool { return r >= 'a' && r <= 'z' }) && !strings.HasPrefix(last, "0x")
+}
+
+// listFile is a file of a list as it was read last.
+type listFile struct {
+	stamp    stamp
+	read     bool
+	prefixes []netip.Prefix
+	used     bool // in this look
+}
+
+// listed returns what the operator's lists protect now. Of a file that is away or at fault the
+// last good entries stay.
+func (w *Watcher) listed(now time.Time) (all []Protected) {
+	w.mu.Lock()
+	lists := w.lists
+	w.mu.Unlock()
+	for _, f := range w.files {
+		f.used = false
+	}
+	for _, l := range lists {
+		names, rest := SplitNames(l.Entries)
+		for _, p := range w.prefixes(l.Key, rest, now) {
+			all = append(all, Protected{Prefix: p, Why: l.Key, List: l.Key})
+		}
+		for _, name := range names {
+			for _, a := range w.names.answer(name) {
+				if p, ok := single(a, l.Key+": "+name); ok {
+					p.List = l.Key
+					all = append(all, p)
+				}
+			}
+		}
+	}
+	for path, f := range w.files {
+		if !f.used {
+			delete(w.files, path)
+		}
+	}
+	return all
+}
+
+// prefixes reads the entries of a list that are no names.
+func (w *Watcher) prefixes(key string, entries []string, now time.Time) (all []netip.Prefix) {
+	for _, e := range entries {
+		if path, isFile := strings.CutPrefix(e, filePrefix); isFile {
+			all = append(all, w.file(path, now)...)
+			continue
+		}
+		p, err := jails.ParsePrefix(e)
+		if err != nil {
+			w.warn(key, err.Error())
+			continue
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// file returns the entries of a file, read again when it has changed.
+func (w *Watcher) file(path string, now time.Time) []netip.Prefix {
+	f := w.files[path]
+	if f == nil {
+		f = &listFile{}
+		w.files[path] = f
+	}
+	f.used = true
+	s, ok := stampOf(path)
+	if !ok {
+		w.warn(filePrefix+path, "it cannot be read; its last entries stay")
+		f.read = false
+		return f.prefixes
+	}
+	if f.read && s == f.stamp {
+		return f.prefixes
+	}
+	f.stamp, f.read = s, s.settled(now)
+	fault := ""
+	list := jails.ParseAddrList([]string{filePrefix + path}, readList, func(_ int, message string) {
+		if fault == "" {
+			fault = message
+		}
+	})
+	w.warn(filePrefix+path, fault)
+	if fault != "" && len(list) == 0 {
+		return f.prefixes // half written, or no list any more
+	}
+	f.prefixes = slices.Clip(list)
+	return f.prefixes
+}
+
+// readList reads a file of a list, within its limit.
+func readList(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%q is no regular file", path)
+	case info.Size() > maxListFile:
+		return nil, fmt.Errorf("%d bytes, at most %d are read", info.Size(), maxListFile)
+	}
+	return os.ReadFile(path)
+}
