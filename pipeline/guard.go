@@ -14,6 +14,7 @@ type Layer uint8
 // The layers.
 const (
 	LayerOperator Layer = iota // never_ban
+	LayerHost                  // what this host needs: resolvers, time servers, logins
 	LayerLive                  // own addresses, gateways and networks, as the kernel has them now
 	LayerPeers                 // identified peers and single-address sources
 	layers

@@ -45,7 +45,7 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	if why != "" {
 		p.stats.Protected.Add(1)
 		reason := refusedProtected
-		if why == whyProxy {
+		if why == WhyProxy {
 			reason = refusedProxy
 		}
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))
@@ -133,9 +133,9 @@ func (w *worker) evidence(b *batch, it *item, m *filter.Match) state.Evidence {
 	}
 }
 
-// whyProxy is the guard's reason for the configured proxies: a line that names one should name its
+// WhyProxy is the guard's reason for the configured proxies: a line that names one should name its
 // client instead.
-const whyProxy = "proxies"
+const WhyProxy = "proxies"
 
 // counted returns the prefix that a failure of addr counts for: the address, its IPv6 network, or
 // the subnet that the line named. Where that would hit a protected address, or one that logged in

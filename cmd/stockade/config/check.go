@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"stockade/cmd/stockade/host"
 	"stockade/jails"
 	"stockade/receiver"
 	"stockade/receiver/journald"
@@ -64,7 +65,12 @@ func (c checker) all(cfg *Config) {
 	tail.Validate(cfg.Tails, c.report)
 	journald.Validate(cfg.Journals, c.report)
 	for path, list := range map[string][]string{"never_ban": cfg.NeverBan, "proxies": cfg.Proxies} {
-		jails.ParseAddrList(list, os.ReadFile, func(i int, message string) { c.report(joinIndex(path, i), message) })
+		for i, entry := range list {
+			if names, _ := host.SplitNames([]string{entry}); len(names) > 0 {
+				continue // names are looked up while serving
+			}
+			jails.ParseAddrList([]string{entry}, os.ReadFile, func(_ int, message string) { c.report(joinIndex(path, i), message) })
+		}
 	}
 }
 

@@ -29,10 +29,7 @@ func (a *addresses) Ready() <-chan struct{} { return a.ready }
 // Run follows the kernel until ctx is done.
 func (a *addresses) Run(ctx context.Context) error {
 	return nft.WatchAddresses(ctx, 0, func(s nft.Snapshot) {
-		list := live(s.Own, s.Gateways, lan(a.d.current.get().loaded.Config.ProtectLAN, s.OnLink))
-		if err := a.d.pipeline.Protect(ctx, pipeline.LayerLive, list); err != nil && ctx.Err() == nil {
-			a.d.log.Warn("own addresses could not be protected in the kernel; the decision still protects them", "err", err)
-		}
+		a.d.protect(ctx, pipeline.LayerLive, live(s, a.d.current.get().loaded.Config.ProtectLAN))
 		a.once.Do(func() { close(a.ready) })
 	})
 }

@@ -3,11 +3,12 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 
 	"stockade/cmd/stockade/config"
+	"stockade/cmd/stockade/host"
+	"stockade/cmd/stockade/lint"
 	"stockade/jails"
 	"stockade/jails/filter"
 	"stockade/jails/filter/catalogue"
@@ -85,8 +86,11 @@ func (b *built) compile(i int, c jails.Config) *filter.Filter {
 		b.loaded.Report(path, config.SeverityError, err.Error())
 		return nil
 	}
-	if c.Filter.Name == "" && len(c.Filter.FailRegex) == 0 {
-		return nil // Check reported it
+	if c.Filter.Name == "" {
+		if len(c.Filter.FailRegex) == 0 {
+			return nil // Check reported it
+		}
+		b.lint(path, c.Filter)
 	}
 	f, err := filter.Compile(spec)
 	if err != nil {
@@ -94,6 +98,17 @@ func (b *built) compile(i int, c jails.Config) *filter.Filter {
 		return nil
 	}
 	return f
+}
+
+// lint reports what an attacker could use in the patterns of an inline filter.
+func (b *built) lint(path string, f jails.FilterConfig) {
+	say := func(list string) func(int, string, string) {
+		return func(i int, severity, message string) {
+			b.loaded.Report(fmt.Sprintf("%s.%s[%d]", path, list, i), config.Severity(severity), message)
+		}
+	}
+	lint.Filter(f.FailRegex, say("failregex"))
+	lint.Ignore(f.IgnoreRegex, say("ignoreregex"))
 }
 
 // reportFilter puts each fault of a filter at the pattern it is in.
@@ -135,9 +150,8 @@ func Spec(c jails.Config) (filter.Spec, error) {
 
 func (b *built) buildNever() {
 	list := func(key string, entries []string) {
-		for _, p := range jails.ParseAddrList(entries, os.ReadFile, func(i int, message string) {
-			b.loaded.Report(fmt.Sprintf("%s[%d]", key, i), config.SeverityError, message)
-		}) {
+		_, addresses := host.SplitNames(entries) // names are looked up while serving
+		for _, p := range jails.ParseAddrList(addresses, os.ReadFile, func(int, string) {}) { // Check reported faults
 			b.never = append(b.never, pipeline.Protected{Prefix: p, Why: key})
 		}
 	}
@@ -155,21 +169,4 @@ func (b *built) buildPeers() {
 			}
 		}
 	}
-}
-
-// live turns what the kernel knows of this host's addresses into protected prefixes.
-func live(own []netip.Prefix, gateways []netip.Addr, lan []netip.Prefix) []pipeline.Protected {
-	var list []pipeline.Protected
-	for _, p := range lan {
-		list = append(list, pipeline.Protected{Prefix: p.Masked(), Why: "local network (protect_lan)"})
-	}
-	for _, p := range own {
-		a := p.Addr().Unmap()
-		list = append(list, pipeline.Protected{Prefix: netip.PrefixFrom(a, a.BitLen()), Why: "own address"})
-	}
-	for _, g := range gateways {
-		g = g.Unmap().WithZone("")
-		list = append(list, pipeline.Protected{Prefix: netip.PrefixFrom(g, g.BitLen()), Why: "default gateway"})
-	}
-	return list
 }

@@ -31,11 +31,8 @@ func (d *daemon) Reload(ctx context.Context) (control.ReloadResult, error) {
 	d.setQuotas(next)
 	d.pipeline.Swap(pipeline.NewPlan(next.bound, next.sources.All()))
 	d.current.set(next)
-	err = errors.Join(
-		d.pipeline.Protect(ctx, pipeline.LayerOperator, next.never),
-		d.pipeline.Protect(ctx, pipeline.LayerPeers, next.peers),
-	)
-	if err != nil {
+	d.host.SetLists(operatorLists(next.loaded.Config))
+	if err := d.pipeline.Protect(ctx, pipeline.LayerPeers, next.peers); err != nil {
 		return control.ReloadResult{}, err
 	}
 	d.log.Info("reloaded", "jails", len(next.bound), "listeners", len(next.loaded.Config.Listeners))

@@ -14,6 +14,7 @@ import (
 
 	"stockade/cmd/stockade/config"
 	"stockade/cmd/stockade/control"
+	"stockade/cmd/stockade/host"
 	"stockade/firewall"
 	"stockade/firewall/nft"
 	"stockade/jails/state"
@@ -47,7 +48,8 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.build(b); err != nil {
 		return err
 	}
-	kernel := []Task{d.pipeline, d.addresses}
+	d.host = d.newHostWatcher(ctx, b.loaded.Config)
+	kernel := []Task{d.pipeline, d.addresses, d.host}
 	if e, ok := d.enforcer.(*nft.Enforcer); ok {
 		kernel = append(kernel, newWatcher(d, e))
 	}
@@ -74,6 +76,7 @@ type daemon struct {
 	inputs    *inputs
 	inherited map[string][]*os.File // sockets that systemd passed in, by listener
 	addresses *addresses
+	host      *host.Watcher
 	server    *control.Server
 	degraded  conditions
 	current   current

@@ -3,13 +3,11 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"stockade/cmd/stockade/control"
-	"stockade/firewall/nft"
 	"stockade/jails"
 	"stockade/jails/state"
 )
@@ -272,16 +270,4 @@ func (d *daemon) knownSource(name string) error {
 		names = append(names, s.Name)
 	}
 	return &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("unknown source %q: the sources are %s", name, strings.Join(names, ", "))}
-}
-
-// lan returns the local networks that protect_lan keeps from being banned: those on interfaces
-// without a default route.
-func lan(protect bool, links []nft.OnLink) []netip.Prefix {
-	var list []netip.Prefix
-	for _, l := range links {
-		if protect && !l.HasDefaultRoute {
-			list = append(list, l.Prefix)
-		}
-	}
-	return list
 }
