@@ -66,8 +66,9 @@ var unproven = []string{
 // New makes a filter of a resolved file.
 //
 // The apps that it listens to: if its patterns begin with a syslog header, all that its _daemon
-// can be, or where that says nothing what its journalmatch names as _COMM; and what its
-// journalmatch names as SYSLOG_IDENTIFIER. Where this gives no name, all apps.
+// can be, or where that says nothing what its journalmatch names as _COMM, or else the name in the
+// header itself; and what its journalmatch names as SYSLOG_IDENTIFIER. Where this gives no name,
+// all apps.
 func New(e *Expanded) (*Filter, error) {
 	name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(e.Path), ".conf"), ".local")
 	d, err := dates.Compile(e.DatePattern, dates.Options{})
@@ -87,14 +88,18 @@ func New(e *Expanded) (*Filter, error) {
 	f.warn()
 	daemons := appGlobs(e.Daemon)
 	header := e.Logtype
-	if f.Header = f.begins(headerOf(header, daemons)); !f.Header && header != LogFile {
+	named := f.header(header, daemons)
+	if !f.Header && header != LogFile {
 		header = LogFile
-		f.Header = f.begins(headerOf(header, daemons))
+		named = f.header(header, daemons)
 	}
 	if f.Header {
 		f.Spec.Apps = daemons
 		if len(daemons) == 0 {
 			f.Spec.Apps = journalNames(e.JournalMatch, "_COMM")
+		}
+		if len(f.Spec.Apps) == 0 && named != "" {
+			f.Spec.Apps = []string{escapeName(named)}
 		}
 	}
 	for _, n := range journalNames(e.JournalMatch, "SYSLOG_IDENTIFIER") {
@@ -108,7 +113,9 @@ func New(e *Expanded) (*Filter, error) {
 	switch {
 	case f.Header:
 		f.Spec.Form = headerForm(header)
-	case f.begins([]string{" "}):
+	case f.startsWithHost():
+		f.Spec.Form = hostForm()
+	case f.startsBlank():
 		f.Spec.Form = textForm("fail2ban/blank "+strconv.Quote(e.DatePattern), d, true)
 	default:
 		f.Spec.Form = cut
@@ -126,32 +133,76 @@ func (f *Filter) warn() {
 	}
 }
 
-// begins reports whether a pattern of the filter can begin with one of the texts.
-func (f *Filter) begins(texts []string) bool {
-	patterns := f.Spec.FailRegex
+// beginnings returns the patterns that see a line from its beginning.
+func (f *Filter) beginnings() []string {
 	if f.Spec.PrefRegex != "" {
-		patterns = []string{f.Spec.PrefRegex}
+		return []string{f.Spec.PrefRegex}
 	}
-	for _, p := range patterns {
-		for _, t := range texts {
-			if accepts(p, t) {
-				return true
-			}
+	return f.Spec.FailRegex[:min(len(f.Spec.FailRegex), maxWords)]
+}
+
+// header finds out whether the filter's lines begin with a syslog header: whether one of its
+// patterns can take one as its first part. Where that works only with a name that stands in the
+// pattern itself, it returns the name.
+func (f *Filter) header(logtype string, daemons []string) string {
+	const any = "daemon"
+	known := append(slices.Clone(daemons[:min(len(daemons), 4)]), any)
+	for _, p := range f.beginnings() {
+		own := words(p)
+		names := append(slices.Clone(known), own...)
+		anchored := strings.HasPrefix(p, "^")
+		var texts []string
+		for _, n := range names {
+			texts = append(texts, headerTexts(logtype, n, anchored)...)
+		}
+		if !anchored {
+			texts = texts[len(texts)/len(names)*len(known):] // that anything goes says nothing
+		}
+		i := accepts(p, texts)
+		if i < 0 {
+			continue
+		}
+		f.Header = true
+		if i /= len(texts) / max(len(names), 1); anchored && i >= len(known) {
+			return own[i-len(known)]
+		}
+		return ""
+	}
+	return ""
+}
+
+// headerTexts returns headers as lines of a log type have them: whole ones, or for patterns that
+// may begin anywhere the part from the daemon's name on.
+func headerTexts(logtype, daemon string, whole bool) []string {
+	daemon = strings.NewReplacer("/**", "/x", "*", "x", "?", "x", `\`, "").Replace(daemon)
+	if !whole {
+		return []string{daemon + "[1]: ", daemon + "[1]:", daemon + ": "}
+	}
+	var out []string
+	for _, pid := range []string{"1", ""} {
+		l := &filter.Line{Host: []byte("host"), App: []byte(daemon), PID: []byte(pid)}
+		out = append(out, string(headerForm(logtype).Build(nil, l)))
+	}
+	return out
+}
+
+// startsWithHost reports whether a line of the filter's file begins with the host, and the
+// message follows without the name of a program: so do those of some routers.
+func (f *Filter) startsWithHost() bool {
+	for _, p := range f.beginnings() {
+		if strings.HasPrefix(p, "^") && demands(p, " host ", " ", "") {
+			return true
 		}
 	}
 	return false
 }
 
-// headerOf returns headers as lines of a log type have them, by the daemons that may write them.
-func headerOf(logtype string, daemons []string) []string {
-	if len(daemons) == 0 {
-		daemons = []string{"daemon"}
+// startsBlank reports whether a line of the filter's file has a blank behind its date.
+func (f *Filter) startsBlank() bool {
+	for _, p := range f.beginnings() {
+		if strings.HasPrefix(p, "^") && accepts(p, []string{" "}) >= 0 {
+			return true
+		}
 	}
-	var out []string
-	for _, d := range daemons[:min(len(daemons), 4)] {
-		d = strings.NewReplacer("/**", "/x", "*", "x", "?", "x", `\`, "").Replace(d)
-		l := &filter.Line{Host: []byte("host"), App: []byte(d), PID: []byte("1")}
-		out = append(out, string(headerForm(logtype).Build(nil, l)))
-	}
-	return out
+	return false
 }

@@ -64,10 +64,10 @@ func TestForms(t *testing.T) {
 		logtype, build, original string
 		bare                     string
 	}{
-		{LogFile, " web1 app[7]: one\ntwo", "Jan 14 10:00:00 web1 app[7]: one\ntwo", " one"},
-		{LogShort, " web1 app[7]: one\ntwo", "Jan 14 10:00:00 web1 app[7]: one\ntwo", " one"},
+		{LogFile, " web1 app[7]: one#012two", "Jan 14 10:00:00 web1 app[7]: one#012two", " one"},
+		{LogShort, " web1 app[7]: one#012two", "Jan 14 10:00:00 web1 app[7]: one#012two", " one"},
 		{LogJournal, `web1 app[7]: one\ntwo`, "", "one"},
-		{LogRFC5424, " web1 app 7 - - one\ntwo", "<13>1 2026-01-14T10:00:00Z web1 app 7 - - one\ntwo", " - - 0 - - one"},
+		{LogRFC5424, " web1 app 7 - - one#012two", "<13>1 2026-01-14T10:00:00Z web1 app 7 - - one#012two", " - - 0 - - one"},
 	}
 	for _, tt := range tests {
 		form := headerForm(tt.logtype)
@@ -109,6 +109,51 @@ func TestAFilterOfAFileOfItsOwn(t *testing.T) {
 	}
 	if !slices.Equal(got.Spec.Apps, []string{"my-app"}) {
 		t.Errorf("apps %q", got.Spec.Apps)
+	}
+}
+
+func TestLinesThatAreJoined(t *testing.T) {
+	f := read(t, files{"app.conf": "[Definition]\nmaxlines = 4\n" +
+		"failregex = ^(?P<__prefix>\\s*\\S+ app\\[\\d+\\]: )user <F-USER>\\S+</F-USER> locked<SKIPLINES>(?P=__prefix)bye <HOST>$\n"}, "", "")
+	compiled, err := filter.Compile(f.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := filter.NewSet([]*filter.Filter{compiled}, nil)
+	m := set.NewMatcher()
+	steps := []struct{ pid, text, want string }{
+		{"7", "user mary locked", ""},
+		{"8", "user eve locked", ""},
+		{"9", "user x locked\n web1 app[9]: bye 192.0.2.9", ""}, // one message is one line
+		{"7", "bye 192.0.2.7", "192.0.2.7 mary"},
+		{"7", "bye 192.0.2.7", ""},
+		{"8", "bye 192.0.2.8", "192.0.2.8 eve"},
+	}
+	for _, s := range steps {
+		got := ""
+		for _, match := range m.Match(entry("app", s.pid, s.text), set.All()) {
+			got += match.Addr.String() + " " + match.User
+		}
+		if got != s.want {
+			t.Errorf("app[%s]: %q: %q, want %q", s.pid, s.text, got, s.want)
+		}
+	}
+}
+
+func TestMessagesWithoutAProgram(t *testing.T) {
+	f := read(t, files{"app.conf": "[Definition]\nfailregex = ^\\s*\\S+ system,error login failure from <HOST>$\n"}, "", "")
+	if f.Header || len(f.Spec.Apps) != 0 {
+		t.Errorf("%+v", f.Spec)
+	}
+	for _, l := range []*filter.Line{
+		entry("system,error", "", "login failure from 192.0.2.7"), entry("", "", "system,error login failure from 192.0.2.7"),
+	} {
+		if got := string(f.Spec.Form.Build(nil, l)); got != " web1 system,error login failure from 192.0.2.7" {
+			t.Errorf("%q", got)
+		}
+		if got := string(f.Spec.Form.Original(nil, l)); got != "Jan 14 10:00:00 web1 system,error login failure from 192.0.2.7" {
+			t.Errorf("%q", got)
+		}
 	}
 }
 

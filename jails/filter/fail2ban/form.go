@@ -22,32 +22,46 @@ func headerForm(logtype string) *filter.Form {
 	switch logtype {
 	case LogJournal:
 		return &filter.Form{Name: "fail2ban/journal", Build: func(dst []byte, l *filter.Line) []byte {
-			dst = appendHeader(dst, l, false)
-			return appendEscaped(dst, l.Text)
+			return appendEscaped(appendHeader(dst, l, false), l.Text, `\n`)
 		}}
 	case LogRFC5424:
 		return &filter.Form{
 			Name: "fail2ban/rfc5424",
 			Build: func(dst []byte, l *filter.Line) []byte {
-				return append(appendRFC5424(dst, l), l.Text...)
+				return appendEscaped(appendRFC5424(dst, l), l.Text, fileNewline)
 			},
 			Original: func(dst []byte, l *filter.Line) []byte {
 				dst = append(dst, "<13>1 "...)
 				dst = l.Time.AppendFormat(dst, time.RFC3339)
-				return append(appendRFC5424(dst, l), l.Text...)
+				return appendEscaped(appendRFC5424(dst, l), l.Text, fileNewline)
 			},
 		}
 	}
 	return &filter.Form{
 		Name: "fail2ban/file",
 		Build: func(dst []byte, l *filter.Line) []byte {
-			return append(appendHeader(dst, l, true), l.Text...)
+			return appendEscaped(appendHeader(dst, l, true), l.Text, fileNewline)
 		},
 		Original: func(dst []byte, l *filter.Line) []byte {
 			dst = l.Time.AppendFormat(dst, time.Stamp)
-			return append(appendHeader(dst, l, true), l.Text...)
+			return appendEscaped(appendHeader(dst, l, true), l.Text, fileNewline)
 		},
 	}
+}
+
+// hostForm writes the host in front of the message, for senders whose messages have no name of a
+// program: what was taken for one is the beginning of the message.
+func hostForm() *filter.Form {
+	build := func(dst []byte, l *filter.Line) []byte {
+		dst = append(append(append(dst, ' '), l.Host...), ' ')
+		if len(l.App) > 0 {
+			dst = append(append(dst, l.App...), ' ')
+		}
+		return appendEscaped(dst, l.Text, fileNewline)
+	}
+	return &filter.Form{Name: "fail2ban/host", Build: build, Original: func(dst []byte, l *filter.Line) []byte {
+		return build(l.Time.AppendFormat(dst, time.Stamp), l)
+	}}
 }
 
 // appendHeader writes "host app[pid]: ", behind a blank where a date stood.
@@ -84,14 +98,18 @@ func appendRFC5424(dst []byte, l *filter.Line) []byte {
 	return append(dst, " - - "...)
 }
 
-// appendEscaped writes a message whose line ends are written \n, as the journal's are.
-func appendEscaped(dst, text []byte) []byte {
+// fileNewline is how syslog daemons write a line end inside of a message, so that one message
+// cannot look like two lines of a file.
+const fileNewline = "#012"
+
+// appendEscaped writes a message with something else for its line ends.
+func appendEscaped(dst, text []byte, newline string) []byte {
 	for {
 		i := bytes.IndexByte(text, '\n')
 		if i < 0 {
 			return append(dst, text...)
 		}
-		dst = append(append(dst, text[:i]...), `\n`...)
+		dst = append(append(dst, text[:i]...), newline...)
 		text = text[i+1:]
 	}
 }
@@ -127,10 +145,10 @@ func textForm(name string, d *dates.Detector, blank bool) *filter.Form {
 				if blank {
 					dst = append(dst, ' ')
 				}
-				return append(dst, l.Text...)
+				return appendEscaped(dst, l.Text, fileNewline)
 			}
-			return append(append(dst, l.Text[:cut.Start]...), l.Text[cut.End:]...)
+			return appendEscaped(appendEscaped(dst, l.Text[:cut.Start], fileNewline), l.Text[cut.End:], fileNewline)
 		},
-		Original: func(dst []byte, l *filter.Line) []byte { return append(dst, l.Text...) },
+		Original: func(dst []byte, l *filter.Line) []byte { return appendEscaped(dst, l.Text, fileNewline) },
 	}
 }

@@ -102,11 +102,47 @@ func TestAccepts(t *testing.T) {
 		{`^(?P<q>")?(?(q)x|y) <HOST>`, false},
 	}
 	for _, tt := range tests {
-		if got := accepts(tt.pattern, header); got != tt.want {
+		if got := accepts(tt.pattern, []string{header}) == 0; got != tt.want {
 			t.Errorf("%s: %t", tt.pattern, got)
 		}
 	}
-	if accepts("^"+strings.Repeat("a?", 5000), header) {
-		t.Error("a long pattern is tried for long")
+	if accepts("^"+strings.Repeat("a?", 5000), []string{header}) >= 0 {
+		t.Error("a long pattern is accepted")
+	}
+}
+
+func TestWords(t *testing.T) {
+	tests := []struct{ pattern, want string }{
+		{`^\s*\S+ my-app\[\d+\]: (?:login|bad [a-z]+) <HOST> later`, "[my-app login bad]"},
+		{`^(?P<name>postfix/smtpd)\b(?i:x\.y)<F-USER>zed</F-USER>`, "[postfix/smtpd x.y zed]"},
+		{`a.bc.*`, "[bc]"},
+	}
+	for _, tt := range tests {
+		if got := fmt.Sprint(words(tt.pattern)); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.pattern, got, tt.want)
+		}
+	}
+}
+
+func TestWhatAFilterListensTo(t *testing.T) {
+	tests := []struct {
+		regex, apps string
+		header      bool
+	}{
+		{`^\s*\S+ my-app\[\d+\]: bad <HOST>$`, "[my-app]", true},
+		{`^\s*\S+ my-app: bad <HOST>$`, "[my-app]", true},
+		{`my-app\[\d+\]: bad <HOST>$`, "[]", true},
+		{`my-app.*bad <HOST>$`, "[]", true},
+		{`^.*my-app.*bad <HOST>$`, "[]", true},
+		{`^<HOST> .* 401$`, "[]", false},
+		{`<HOST> .* 401$`, "[]", false},
+		{`^\s*\[error\] client <HOST>$`, "[]", false},
+		{`\[error\] client: <HOST>$`, "[]", false},
+	}
+	for _, tt := range tests {
+		f := read(t, files{"app.conf": "[Definition]\nfailregex = " + tt.regex + "\n"}, "", "")
+		if got := fmt.Sprint(f.Spec.Apps); f.Header != tt.header || got != tt.apps {
+			t.Errorf("%s: header %t, apps %s", tt.regex, f.Header, got)
+		}
 	}
 }
