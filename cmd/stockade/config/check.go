@@ -66,7 +66,7 @@ func (c checker) all(cfg *Config) {
 	journald.Validate(cfg.Journals, c.report)
 	for path, list := range map[string][]string{"never_ban": cfg.NeverBan, "proxies": cfg.Proxies} {
 		for i, entry := range list {
-			if names, _ := host.SplitNames([]string{entry}); len(names) > 0 {
+			if names, _ := host.SplitNames([]string{entry}); path == "never_ban" && len(names) > 0 {
 				continue // names are looked up while serving
 			}
 			jails.ParseAddrList([]string{entry}, os.ReadFile, func(_ int, message string) { c.report(joinIndex(path, i), message) })
