@@ -7,6 +7,9 @@
 // Root, the daemon's own user and members of the group may change things; members of the read
 // group may look; everybody else gets 403.
 //
+// Over TCP, where that is configured, a client certificate is for looking and the token for
+// everything, and requests that a web page of another origin or host name sent are refused.
+//
 // The wire types are the contract of the command line's --json output: fields may be added,
 // documented ones are always there, lists are never null, empty texts are null, durations are
 // whole seconds, times are RFC 3339 with their zone.

@@ -16,12 +16,13 @@ import (
 // handler answers requests.
 type handler struct {
 	s     Services
-	roles roles
+	roles roles // of callers over the socket
+	auth  *auth // of callers over TCP; nil on the socket
 	log   *slog.Logger
 }
 
-func newHandler(s Services, r roles, log *slog.Logger) http.Handler {
-	h := &handler{s: s, roles: r, log: log}
+func newHandler(s Services, r roles, a *auth, log *slog.Logger) http.Handler {
+	h := &handler{s: s, roles: r, auth: a, log: log}
 	mux := http.NewServeMux()
 	get(h, mux, "/v1/ping", func(context.Context, url.Values) (Pong, error) { return Pong{Pong: true}, nil })
 	get(h, mux, "/v1/version", func(context.Context, url.Values) (Version, error) { return BuildVersion(), nil })
@@ -49,19 +50,58 @@ func newHandler(s Services, r roles, log *slog.Logger) http.Handler {
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h.refuse(w, &Error{Code: CodeNotPermitted, Message: "cross-origin requests are refused"})
 	}))
+	if a != nil {
+		return a.gate(h, guard.Handler(mux))
+	}
 	return guard.Handler(mux)
+}
+
+// who says whose request it is, for people, and what he may do.
+func (h *handler) who(r *http.Request) (name string, have role) {
+	if h.auth != nil {
+		c, ok := r.Context().Value(peerKey{}).(*tcpConn)
+		if !ok {
+			return "unknown", roleNone
+		}
+		have = h.auth.of(r)
+		if have != roleNone && !c.l.greet(c) {
+			have = roleNone
+		}
+		return c.remote.String(), have
+	}
+	who, ok := r.Context().Value(callerKey{}).(caller)
+	if !ok {
+		return "unknown", roleNone
+	}
+	return fmt.Sprintf("uid %d", who.uid), h.roles.of(who)
+}
+
+// refusal is what a caller gets whose role is too small.
+func (h *handler) refusal(name string, have role) *Error {
+	e := &Error{Code: CodeNotPermitted}
+	switch {
+	case h.auth != nil && have == roleNone:
+		e.http = http.StatusUnauthorized
+		e.Message = fmt.Sprintf("%s showed no certificate of client_ca and no token", name)
+	case h.auth != nil:
+		e.Message = fmt.Sprintf("%s may look but not change anything: a certificate is for looking, the token for changes", name)
+	case have == roleNone:
+		e.Message = name + " may not use the control socket: root and the control group may"
+	default:
+		e.Message = name + " may look but not change anything: root and the control group may"
+	}
+	return e
 }
 
 // allow lets callers of the role through, with a context that ends in time.
 func (h *handler) allow(need role, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, ok := r.Context().Value(callerKey{}).(caller)
-		if have := h.roles.of(who); !ok || have < need {
-			msg := fmt.Sprintf("uid %d may not use the control socket: root and the control group may", who.uid)
-			if have == roleRead {
-				msg = fmt.Sprintf("uid %d may look but not change anything: root and the control group may", who.uid)
+		name, have := h.who(r)
+		if have < need {
+			if have == roleNone && h.auth != nil {
+				w.Header().Set("WWW-Authenticate", "Bearer")
 			}
-			h.refuse(w, &Error{Code: CodeNotPermitted, Message: msg})
+			h.refuse(w, h.refusal(name, have))
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), serviceLimit)
@@ -134,8 +174,9 @@ func post[Req, Res any](h *handler, mux *http.ServeMux, path string, f func(cont
 			return
 		}
 		res, err := f(r.Context(), req)
-		who, _ := r.Context().Value(callerKey{}).(caller)
-		h.log.Info("operator request", "request", path, "uid", who.uid, "pid", who.pid, "done", err == nil)
+		name, _ := h.who(r)
+		who, _ := r.Context().Value(callerKey{}).(caller) // the zero value over TCP
+		h.log.Info("operator request", "request", path, "by", name, "pid", who.pid, "done", err == nil)
 		h.answer(w, res, err)
 	}))
 }

@@ -114,6 +114,10 @@ func (d *daemon) build(b *built) (err error) {
 	d.addresses = newAddresses(d)
 	if d.server, err = control.New(control.Options{
 		Socket: cfg.Control.Socket, Group: cfg.Control.Group, ReadGroup: cfg.Control.ReadGroup,
+		TCP: control.TCPOptions{
+			Listen: cfg.Control.Listen, Cert: cfg.Control.Cert, Key: cfg.Control.Key,
+			ClientCA: cfg.Control.ClientCA, TokenFile: cfg.Control.TokenFile,
+		},
 		Services: control.ServicesOf(d), Log: d.log,
 	}); err != nil {
 		return err
