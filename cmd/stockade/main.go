@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stockade/cmd/stockade/control"
+	"stockade/jails/filter"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -70,6 +71,7 @@ func (a *app) root() *cobra.Command {
 		a.serve(), a.check(),
 		a.status(), a.jails(), a.sources(), a.bans(), a.explain(),
 		a.ban(), a.unban(), a.approve(), a.reload(), a.ping(), a.version(), a.regex(), a.filters(), a.pki(),
+		a.replay(),
 	)
 	return root
 }
@@ -153,6 +155,12 @@ func (a *app) complain(err error) {
 	for line := range strings.Lines(err.Error()) {
 		if line = strings.TrimSpace(line); line != "" {
 			a.errorLine("stockade: " + line)
+		}
+	}
+	var pattern *filter.Error
+	if errors.As(err, &pattern) {
+		for line := range strings.Lines(pattern.Caret()) {
+			a.errorLine("    " + strings.TrimRight(line, "\n"))
 		}
 	}
 	var usage *usageError
