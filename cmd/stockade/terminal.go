@@ -1,0 +1,18 @@
+package main
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal returns the descriptor of a terminal; ok is false for anything else.
+func terminal(stream any) (fd int, ok bool) {
+	f, isFile := stream.(*os.File)
+	if !isFile {
+		return 0, false
+	}
+	fd = int(f.Fd()) //nolint:gosec // a descriptor is small
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return fd, err == nil
+}
