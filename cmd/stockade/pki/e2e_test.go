@@ -2,11 +2,13 @@ package pki
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -21,6 +23,23 @@ func require(t testing.TB, ok bool, reason string) {
 	default:
 		t.Skip(reason)
 	}
+}
+
+// requireWorld skips the test where the world cannot be made.
+func requireWorld(t testing.TB) {
+	t.Helper()
+	require(t, os.Geteuid() == 0, "needs root: namespaces of its own")
+	for _, name := range []string{"rsyslogd", "logger", "unshare", "ip", "tar", "hostname", "setpriv"} {
+		_, err := exec.LookPath(name)
+		require(t, err == nil, "needs the program "+name)
+	}
+}
+
+// requireDriver skips the test where rsyslog lacks a TLS driver.
+func requireDriver(t testing.TB, module string) {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/*/rsyslog/" + module)
+	require(t, len(found) > 0, "needs rsyslog's "+module+" (packages rsyslog-openssl, rsyslog-gnutls)")
 }
 
 // commands returns the shell block of a README that begins with "# pki:".
@@ -40,13 +59,18 @@ func commands(t testing.TB, file string) string {
 
 // world makes a machine of its own for one test: network, host name, /etc, /run, /var/lib and
 // /var/spool are private, and ssh to web1.lan reaches the same machine. It serves, runs the five
-// commands, logs three failures as root and prints what the daemon says of its sources. What
-// would have to be typed on a real host is in $COMMANDS alone.
+// commands, then the test's own $BODY. What would have to be typed on a real host is in $COMMANDS
+// alone.
 const world = `set -eu
 fail() { echo "failed: $1" >&2; cat "$LAB/serve.log" "$LAB/rsyslogd.log" >&2 || true; exit 1; }
 wait_for() { for i in $(seq 300); do if eval "$2" >/dev/null 2>&1; then return; fi; sleep 0.1; done; fail "$1"; }
-cp -a /etc "$LAB/etc"
-mount --bind "$LAB/etc" /etc
+mkdir "$LAB/etc"
+mount -t tmpfs tmpfs "$LAB/etc"
+mkdir "$LAB/etc/upper" "$LAB/etc/work"
+mount -t overlay overlay -o "lowerdir=/etc,upperdir=$LAB/etc/upper,workdir=$LAB/etc/work" /etc 2>/dev/null || {
+  cp -a /etc "$LAB/etc/copy"
+  mount --bind "$LAB/etc/copy" /etc
+}
 for d in /run /var/lib /var/spool; do mount -t tmpfs tmpfs $d; done
 ip link set lo up
 hostname web1
@@ -85,7 +109,11 @@ trap 'kill $daemon $(cat "$LAB/rsyslogd.pid" 2>/dev/null) 2>/dev/null || true; w
 wait_for "serve is ready" 'stockade ping'
 
 eval "$COMMANDS"
+eval "$BODY"
+`
 
+// logins is the body of TestFirstTrustedLine: three failures, logged by root.
+const logins = `
 wait_for "rsyslogd listens" '[ -S "$LAB/log" ]'
 for i in 1 2 3; do
   logger -u "$LAB/log" -t sshd --id=100$i -p authpriv.info "Failed password for root from 198.51.100.7 port 4000$i ssh2"
@@ -98,11 +126,7 @@ stockade check --json >"$LAB/check.json"
 
 // TestFirstTrustedLine runs the commands of the README as they stand, with a real rsyslogd.
 func TestFirstTrustedLine(t *testing.T) {
-	require(t, os.Geteuid() == 0, "needs root: namespaces of its own")
-	for _, name := range []string{"rsyslogd", "logger", "unshare", "ip", "tar", "hostname"} {
-		_, err := exec.LookPath(name)
-		require(t, err == nil, "needs the program "+name)
-	}
+	requireWorld(t)
 	block := commands(t, "README.md")
 	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(block), "\n"), func(l string) bool { return strings.HasPrefix(l, "#") })
 	if len(lines) != 5 {
@@ -111,31 +135,16 @@ func TestFirstTrustedLine(t *testing.T) {
 	if main := commands(t, "../../../README.md"); main != "" && main != block {
 		t.Errorf("the two READMEs differ:\n%s\n%s", main, block)
 	}
-	bin := filepath.Join(t.TempDir(), "bin")
-	if err := os.Mkdir(bin, 0o755); err != nil {
-		t.Fatal(err)
+	bin := build(t)
+	drivers := []string{"ossl", "gtls"}
+	if testing.Short() {
+		drivers = drivers[:1]
 	}
-	if out, err := exec.Command("go", "build", "-o", bin, "stockade/cmd/stockade").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	for driver, module := range map[string]string{"ossl": "lmnsd_ossl.so", "gtls": "lmnsd_gtls.so"} {
+	for _, driver := range drivers {
 		t.Run(driver, func(t *testing.T) {
-			found, _ := filepath.Glob("/usr/lib/*/rsyslog/" + module)
-			require(t, len(found) > 0, "needs rsyslog's "+module+" (packages rsyslog-openssl, rsyslog-gnutls)")
-			lab := t.TempDir()
-			if err := os.Symlink(filepath.Join(bin, "stockade"), filepath.Join(mkdir(t, lab, "bin"), "stockade")); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command("unshare", "--mount", "--net", "--uts", "--fork", "--pid", "--kill-child", "--mount-proc", "bash", "-c", world)
-			cmd.Env = append(os.Environ(), "LAB="+lab, "COMMANDS="+strings.ReplaceAll(block, "--driver ossl", "--driver "+driver))
-			cmd.WaitDelay = 5 * time.Second
+			requireDriver(t, "lmnsd_"+driver+".so")
 			begin := time.Now()
-			limit := time.AfterFunc(90*time.Second, func() { _ = cmd.Process.Kill() })
-			out, err := cmd.CombinedOutput()
-			limit.Stop()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
+			lab := live(t, bin, strings.ReplaceAll(block, "--driver ossl", "--driver "+driver), logins)
 			t.Logf("from the first command to the ban, start of both daemons included: %v", time.Since(begin).Round(time.Millisecond))
 			var sources []struct {
 				Name, Trust, Identity string
@@ -164,6 +173,58 @@ func TestFirstTrustedLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// built is the folder of a stockade that is built once, when a test first needs it.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "stockade-pki-")
+	if err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("go", "build", "-o", dir+"/", "stockade/cmd/stockade").CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return dir, os.Chmod(dir, 0o755)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if usedBuild {
+		dir, _ := built() // its error failed a test
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// usedBuild says that built was called.
+var usedBuild bool
+
+func build(t testing.TB) string {
+	t.Helper()
+	usedBuild = true
+	dir, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// live runs the world and returns its folder, which is $LAB there.
+func live(t testing.TB, bin, commands, body string) string {
+	t.Helper()
+	lab := t.TempDir()
+	if err := os.Symlink(filepath.Join(bin, "stockade"), filepath.Join(mkdir(t, lab, "bin"), "stockade")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "--mount", "--net", "--uts", "--fork", "--pid", "--kill-child", "--mount-proc", "bash", "-c", world)
+	cmd.Env = append(os.Environ(), "LAB="+lab, "COMMANDS="+commands, "BODY="+body)
+	cmd.WaitDelay = 5 * time.Second
+	limit := time.AfterFunc(90*time.Second, func() { _ = cmd.Process.Kill() })
+	defer limit.Stop()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return lab
 }
 
 func mkdir(t testing.TB, parts ...string) string {
