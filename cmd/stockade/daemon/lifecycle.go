@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
 )
 
 // Task is a long-lived part of the daemon.
@@ -79,6 +81,7 @@ func supervise(ctx context.Context, log *slog.Logger, stages [][]Task, serving f
 		}
 	}
 	log.Info("stopping")
+	notifySystemd(sd.SdNotifyStopping)
 	for i := len(started) - 1; i >= 0; i-- {
 		err = errors.Join(err, started[i].stop())
 	}

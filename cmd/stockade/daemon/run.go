@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
 	"stockade/cmd/stockade/config"
 	"stockade/cmd/stockade/control"
 	"stockade/cmd/stockade/host"
@@ -53,7 +55,7 @@ func Run(ctx context.Context, o Options) error {
 	if e, ok := d.enforcer.(*nft.Enforcer); ok {
 		kernel = append(kernel, newWatcher(d, e))
 	}
-	stages := [][]Task{{d.store}, kernel, {d.server}, {d.inputs}}
+	stages := [][]Task{{d.store}, kernel, {d.server, d.health}, {d.inputs}}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -78,6 +80,8 @@ type daemon struct {
 	addresses *addresses
 	host      *host.Watcher
 	server    *control.Server
+	health    *health
+	flush     pipeline.Histogram // of nftables batches
 	degraded  conditions
 	current   current
 	reloading sync.Mutex
@@ -112,6 +116,7 @@ func (d *daemon) build(b *built) (err error) {
 	undo = append(undo, d.enforcer.Close)
 	d.registry = receiver.NewRegistry(b.sources)
 	d.addresses = newAddresses(d)
+	d.health = newHealth(d)
 	if d.server, err = control.New(control.Options{
 		Socket: cfg.Control.Socket, Group: cfg.Control.Group, ReadGroup: cfg.Control.ReadGroup,
 		TCP: control.TCPOptions{
@@ -130,7 +135,7 @@ func (d *daemon) build(b *built) (err error) {
 	undo = append(undo, d.store.Close)
 	d.pipeline = pipeline.New(pipeline.Options{
 		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Admission: d.admission,
-		Enforcer: d.enforcer, Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
+		Enforcer: d.timed(), Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
 	d.inputs = newInputs(d.log)
 	d.inherited = receiver.Inherited()
@@ -192,6 +197,7 @@ func (d *daemon) sayConfig(l *config.Loaded) {
 }
 
 func (d *daemon) saysServing() {
+	notifySystemd(sd.SdNotifyReady)
 	b := d.current.get()
 	from := "built-in default"
 	if len(b.loaded.Files) > 0 {

@@ -18,7 +18,7 @@ const manualJail = "manual"
 // Status says how the daemon is.
 func (d *daemon) Status(context.Context) (control.Status, error) {
 	s := control.Status{
-		Degraded: append(d.degraded.all(), d.faults()...),
+		Degraded: d.conditions(),
 		Backend:  d.enforcer.Name(),
 		Started:  d.started,
 	}

@@ -1,0 +1,263 @@
+package daemon
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"stockade/cmd/stockade/control"
+	"stockade/firewall/nft"
+)
+
+const (
+	healthEvery = time.Second
+	// kernelSilence is how long the kernel may leave a question unanswered: more is a fault.
+	kernelSilence = 10 * time.Second
+	// certNotice is how long before its end a certificate is reported, at most a third of its life.
+	certNotice = 14 * 24 * time.Hour
+	// spareRoom is what the disk must have beside room for one more copy of the state, in bytes.
+	spareRoom = 64 << 10
+)
+
+// health looks for what makes "you are protected" untrue and is seen by no other part: a kernel that
+// does not answer, silent sources, certificates near their end, a full disk. It also tells systemd
+// how the daemon is, and that it lives.
+type health struct {
+	d     *daemon
+	ready chan struct{}
+
+	mu    sync.Mutex
+	on    []condition
+	asked time.Time // when the kernel was asked and has not answered yet; zero: it has
+	fault error     // its last answer
+}
+
+// condition is one reason to be degraded. Name and subject together are its identity.
+type condition struct {
+	control.Degraded
+	subject string
+}
+
+func newHealth(d *daemon) *health { return &health{d: d, ready: make(chan struct{})} }
+
+// String names the task.
+func (h *health) String() string { return "health" }
+
+// Ready is closed after the first look.
+func (h *health) Ready() <-chan struct{} { return h.ready }
+
+// Run looks every second until ctx is done.
+func (h *health) Run(ctx context.Context) error {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	if fw, ok := h.d.enforcer.(*nft.Enforcer); ok {
+		asking.Go(func() { h.askKernel(ctx, fw) })
+	}
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	said := ""
+	h.look(time.Now())
+	close(h.ready)
+	for {
+		if status := h.summary(); status != said {
+			said = status
+			notifySystemd("STATUS=" + status)
+		}
+		notifySystemd(sd.SdNotifyWatchdog) // summary took the locks that a deadlock would hold
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			h.look(time.Now())
+		}
+	}
+}
+
+// notifySystemd tells systemd about a state, where the process was started by it.
+func notifySystemd(state string) { _, _ = sd.SdNotify(false, state) }
+
+// summary is how the daemon is, in one line.
+func (h *health) summary() string {
+	list := h.d.conditions()
+	if len(list) == 0 {
+		return "protecting"
+	}
+	first := strings.ReplaceAll(control.Escape(list[0].Name+": "+list[0].Cause), "\n", " ")
+	if len(list) == 1 {
+		return "DEGRADED " + first
+	}
+	return fmt.Sprintf("DEGRADED %s (and %d more)", first, len(list)-1)
+}
+
+// askKernel asks for one element of our table, again and again: it answers only while the table is
+// there and ours.
+func (h *health) askKernel(ctx context.Context, fw *nft.Enforcer) {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	nobody := []netip.Addr{netip.AddrFrom4([4]byte{}), netip.IPv6Unspecified()}
+	for {
+		h.mu.Lock()
+		h.asked = time.Now()
+		h.mu.Unlock()
+		_, err := fw.Witnessed(ctx, nobody)
+		h.mu.Lock()
+		if ctx.Err() == nil {
+			h.fault = err
+		}
+		h.asked = time.Time{}
+		h.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look takes all conditions anew. One that holds on keeps its beginning.
+func (h *health) look(now time.Time) {
+	var next []condition
+	add := func(name, subject, format string, args ...any) {
+		next = append(next, condition{control.Degraded{Name: name, Cause: fmt.Sprintf(format, args...), Since: now}, subject})
+	}
+	h.lookAtKernel(now, add)
+	h.lookAtSources(now, add)
+	h.lookAtCertificates(now, add)
+	h.lookAtDisk(add)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range next {
+		for _, old := range h.on {
+			if old.Name == next[i].Name && old.subject == next[i].subject {
+				next[i].Since = old.Since
+			}
+		}
+	}
+	h.on = next
+}
+
+// all are the conditions of the last look.
+func (h *health) all() []control.Degraded {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := make([]control.Degraded, len(h.on))
+	for i, c := range h.on {
+		list[i] = c.Degraded
+	}
+	return list
+}
+
+// adder takes a condition: its name, what it is about, and the cause.
+type adder func(name, subject, format string, args ...any)
+
+func (h *health) lookAtKernel(now time.Time, add adder) {
+	h.mu.Lock()
+	fault, asked := h.fault, h.asked
+	h.mu.Unlock()
+	switch {
+	case !asked.IsZero() && now.Sub(asked) > kernelSilence:
+		add("firewall", "", "the kernel has not answered for %s: bans may not be enforced", now.Sub(asked).Round(time.Second))
+	case fault != nil:
+		add("firewall", "", "our table in the kernel cannot be read, bans may not be enforced: %v", fault)
+	}
+}
+
+func (h *health) lookAtSources(now time.Time, add adder) {
+	for _, s := range h.d.registry.Load().All() {
+		if s.ExpectEvery <= 0 {
+			continue
+		}
+		last, what := h.d.started, "since the start"
+		if seen := s.LastSeen.Load(); seen != 0 {
+			last, what = time.Unix(0, seen), "since "+time.Unix(0, seen).Format(time.RFC3339)
+		}
+		if now.Sub(last) > s.ExpectEvery {
+			add("silent", s.Name, "source %s sent nothing %s, and a line every %s is expected (expect_every)", s.Name, what, s.ExpectEvery)
+		}
+	}
+}
+
+func (h *health) lookAtCertificates(now time.Time, add adder) {
+	check := func(where, file string, end time.Time) {
+		if end.IsZero() || end.Sub(now) > certNotice {
+			return
+		}
+		left := end.Sub(now)
+		switch {
+		case left <= 0:
+			add("certificate", where, "the certificate of %s ended %s: senders refuse it; renew %s", where, end.Format(time.RFC3339), file)
+		case left <= lifetime(file)/3:
+			add("certificate", where, "the certificate of %s ends %s, in %s: renew %s", where, end.Format(time.RFC3339), left.Round(time.Minute), file)
+		}
+	}
+	files := make(map[string]string)
+	cfg := h.d.current.get().loaded.Config
+	for _, l := range cfg.Listeners {
+		files[l.Name] = l.Cert
+	}
+	for _, l := range h.d.listenerStats() {
+		check("listener "+l.Name, files[l.Name], l.Expires)
+	}
+	check("the control listener", cfg.Control.Cert, h.d.server.Expires())
+}
+
+// lifetime is how long the certificate in a file is good in all; long when it cannot be read.
+func lifetime(file string) time.Duration {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 3 * certNotice
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return 3 * certNotice
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return 3 * certNotice
+	}
+	return c.NotAfter.Sub(c.NotBefore)
+}
+
+// lookAtDisk reports when the next snapshot may not fit: it is about as large as all that is there.
+func (h *health) lookAtDisk(add adder) {
+	dir := h.d.current.get().loaded.Config.StateDir
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) != nil {
+		return // the store reports what it cannot do
+	}
+	free := int64(fs.Bavail) * fs.Bsize
+	if os.Geteuid() == 0 {
+		free = int64(fs.Bfree) * fs.Bsize
+	}
+	need := int64(spareRoom)
+	entries, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		return
+	}
+	for _, path := range entries {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			need += info.Size()
+		}
+	}
+	if free < need {
+		add("disk", "", "%s has %d KiB left and the next snapshot may need %d: bans that are not saved do not survive a restart", dir, free>>10, need>>10)
+	}
+}
+
+// conditions are all reasons for being degraded, from every part, by name.
+func (d *daemon) conditions() []control.Degraded {
+	list := slices.Concat(d.degraded.all(), d.faults(), d.health.all())
+	slices.SortStableFunc(list, func(a, b control.Degraded) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
