@@ -11,6 +11,7 @@
 package dates
 
 import (
+	"bytes"
 	"time"
 
 	"stockade/jails/filter/engine"
@@ -110,19 +111,14 @@ func (d *Detector) Templates() []string {
 // matches furthest to the left.
 func (d *Detector) Find(line []byte, now time.Time) (Cut, time.Time, bool) {
 	best, form, start := -1, (*form)(nil), 0
-	scanned, timed := false, false
+	scanned, timed := false, hasClock(line)
 	for i, t := range d.templates {
-		if t.window > 0 {
-			if !t.mayBegin(line) {
-				continue
-			}
-		} else if !scanned {
+		if t.clock && !timed || t.window > 0 && !t.mayBegin(line) {
+			continue
+		}
+		if t.window == 0 && !scanned {
 			scanned = true
 			d.bare.Scan(line, d.hits)
-			timed = hasClock(line)
-		}
-		if t.clock && !timed {
-			continue
 		}
 		f, at := d.search(t, line)
 		if f == nil || best >= 0 && !t.anchored && at >= start {
@@ -180,12 +176,15 @@ func (d *Detector) search(t *template, line []byte) (*form, int) {
 
 // hasClock reports whether a colon stands before a digit somewhere.
 func hasClock(line []byte) bool {
-	for i := 1; i < len(line); i++ {
-		if isDigit(line[i]) && line[i-1] == ':' {
+	for {
+		i := bytes.IndexByte(line, ':')
+		if i < 0 || i+1 >= len(line) {
+			return false
+		}
+		if line = line[i+1:]; isDigit(line[0]) {
 			return true
 		}
 	}
-	return false
 }
 
 // reach returns how much of a line a template with that window must see: the window, and behind

@@ -21,6 +21,7 @@ type piece struct {
 	bounded  bool // no match is longer than window, but for blanks
 	window   int
 	lead     *[256]bool
+	words    words
 	clock    bool // every match has a colon before a digit in it
 	places   []place
 }
@@ -229,9 +230,10 @@ func (p *piece) calendar(pattern string) error {
 	}
 	p.regex = flags + regex
 	p.window += 16
+	p.clock = hasClockAlways(body)
 	if inLine {
 		p.window += 8
-		p.lead = leads(body)
+		p.lead, p.words = leads(body)
 	}
 	return nil
 }
@@ -284,19 +286,73 @@ func hasGroup(body string) bool {
 	return false
 }
 
-// leads returns the bytes that a default pattern can begin with; nil: not known.
-func leads(body string) *[256]bool {
+// Words that a date may begin with.
+type words uint8
+
+const (
+	anyWord   words = iota
+	nameWords       // the name of a month or a day
+	zoneWords       // or the name of a zone, or an offset
+)
+
+// leads returns the bytes and the words that a pattern behind {^LN-BEG} can begin with; nil: not
+// known.
+func leads(body string) (*[256]bool, words) {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	for _, l := range []struct{ prefix, chars string }{
-		{"%ExY", "2"}, {"%Exy", digits}, {"%Y", digits}, {"%H", digits}, {"%m", digits}, {"%d", digits + " "},
-		{"(?:%a )?%b", letters}, {"%b", letters}, {"(?:%Z )?(?:%a )?%b", letters},
-		{"(?:%z )?(?:%a )?%b", letters + "+-"},
+	for _, l := range []struct {
+		prefix, chars string
+		words         words
+	}{
+		{"%ExY", "2", 0}, {"%Exy", digits, 0}, {"%Y", digits, 0}, {"%H", digits, 0}, {"%m", digits, 0}, {"%d", digits + " ", 0},
+		{"(?:%a )?%b", letters, nameWords}, {"%b", letters, nameWords}, {"(?:%Z )?(?:%a )?%b", letters, zoneWords},
+		{"(?:%z )?(?:%a )?%b", letters + "+-", zoneWords},
 	} {
-		if strings.HasPrefix(body, l.prefix) && !strings.Contains(body, "|%") || strings.HasPrefix(body, l.prefix) && safeBars(body) {
-			return set(l.chars)
+		if strings.HasPrefix(body, l.prefix) && safeBars(body) {
+			return set(l.chars), l.words
 		}
 	}
-	return nil
+	return nil, anyWord
+}
+
+// hasClockAlways reports whether every match has a colon before a digit: whether minutes stand
+// behind a colon where neither an alternative nor a repeat can leave them out.
+func hasClockAlways(body string) bool {
+	type group struct{ clock, unsure bool }
+	stack := []group{{}}
+	for i := 0; i < len(body); i++ {
+		top := &stack[len(stack)-1]
+		switch body[i] {
+		case '\\':
+			i++
+		case '[':
+			if end := strings.IndexByte(body[i+1:], ']'); end > 0 {
+				i += end
+			} else {
+				return false
+			}
+		case '|':
+			top.unsure = true
+		case '(':
+			rest := body[i+1:]
+			named := strings.HasPrefix(rest, "?P<") || strings.HasPrefix(rest, "?:")
+			stack = append(stack, group{unsure: strings.HasPrefix(rest, "?") && !named})
+		case ')':
+			if len(stack) == 1 {
+				return false
+			}
+			stack = stack[:len(stack)-1]
+			if top.clock && !top.unsure && (i+1 == len(body) || strings.IndexByte("?*{", body[i+1]) < 0) {
+				stack[len(stack)-1].clock = true
+			}
+		case ':':
+			for _, minutes := range []string{"%M", "%ExM"} {
+				if rest, ok := strings.CutPrefix(body[i+1:], minutes); ok && (rest == "" || strings.IndexByte("?*{", rest[0]) < 0) {
+					top.clock = true
+				}
+			}
+		}
+	}
+	return len(stack) == 1 && stack[0].clock && !stack[0].unsure
 }
 
 // safeBars reports whether all alternatives of a pattern are inside groups.
@@ -322,7 +378,7 @@ func safeBars(body string) bool {
 // translate replaces the %-tokens and the epochs in braces, and measures.
 func (p *piece) translate(pattern, body string) (string, error) {
 	var b strings.Builder
-	at, depth := len(pattern)-len(body), 0
+	at := len(pattern) - len(body)
 	for i := 0; i < len(body); {
 		c := body[i]
 		switch {
@@ -335,13 +391,10 @@ func (p *piece) translate(pattern, body string) (string, error) {
 			b.WriteString(t.regex)
 			p.fold = p.fold || t.fold
 			p.window += t.width
-			clock := depth == 0 && (name == "M" || name == "ExM") && i > 0 && body[i-1] == ':'
 			i += 1 + len(name)
 			if i < len(body) && strings.IndexByte("*+{?", body[i]) >= 0 {
 				p.bounded = p.bounded && body[i] == '?'
-				clock = false
 			}
-			p.clock = p.clock || clock && safeBars(body)
 			continue
 		case c == '\\' && i+1 < len(body):
 			b.WriteString(body[i : i+2])
@@ -364,10 +417,6 @@ func (p *piece) translate(pattern, body string) (string, error) {
 			continue
 		case c == '*' || c == '+' || c == '{':
 			p.bounded = false
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
 		}
 		p.window += 4
 		b.WriteByte(c)

@@ -23,8 +23,9 @@ type template struct {
 	kind     kind
 	anchored bool
 	forms    []form
-	clock    bool       // a match has a colon before a digit in it
-	window   int        // above 0: a match lies in that many bytes at the line's beginning
+	clock    bool // a match has a colon before a digit in it
+	window   int  // above 0: a match lies in that many bytes at the line's beginning
+	words    words
 	lead     *[256]bool // with a window: bytes that a date may begin with; nil: any
 }
 
@@ -47,7 +48,7 @@ func build(p *piece) (*template, error) {
 		t.window = p.window
 		t.lead = p.lead
 	}
-	t.clock = p.clock && t.window == 0
+	t.clock, t.words = p.clock, p.words
 	if len(p.places) > 0 {
 		for _, at := range p.places {
 			f, err := compileForm(p, at.look+p.regex)
@@ -164,15 +165,18 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// mayBegin looks at the first bytes of a line: does a byte that the date may begin with stand
-// there, behind at most two that are no part of a word?
+// mayBegin looks at the first bytes of a line: does something that the date may begin with stand
+// there, behind at most two bytes that are no part of a word?
 func (t *template) mayBegin(line []byte) bool {
 	if t.lead == nil {
 		return true
 	}
 	for i := 0; i < 3 && i < len(line); i++ {
 		c := line[i]
-		if c >= 0x80 || t.lead[c] {
+		if c >= 0x80 {
+			return true
+		}
+		if t.lead[c] && (t.words == anyWord || !isLetter(c) || t.mayBeWord(line[i:])) {
 			return true
 		}
 		if isLetter(c) || isDigit(c) || c == '_' {
@@ -180,4 +184,22 @@ func (t *template) mayBegin(line []byte) bool {
 		}
 	}
 	return false
+}
+
+// mayBeWord reports whether a text begins with a word that the date may begin with.
+func (t *template) mayBeWord(text []byte) bool {
+	if len(text) < 3 {
+		return false
+	}
+	if indexName(months, text) >= 0 || indexName(days, text) >= 0 {
+		return true
+	}
+	if t.words != zoneWords {
+		return false
+	}
+	n := 0
+	for n < len(text) && n < 6 && isLetter(text[n]) {
+		n++
+	}
+	return n != 2 && n < 6
 }

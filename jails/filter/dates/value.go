@@ -164,14 +164,18 @@ func (f *form) day(line []byte, caps []int) (month, day int, ok bool) {
 	return max(month, 1), max(day, 1), true
 }
 
-// monthOf returns the month that a name begins.
-func monthOf(name []byte) int {
-	for i := 0; i < len(months); i += 4 {
-		if months[i] == name[0]|0x20 && months[i+1] == name[1]|0x20 && months[i+2] == name[2]|0x20 {
-			return i/4 + 1
+// monthOf returns the month that a name begins, 0 for none.
+func monthOf(name []byte) int { return indexName(months, name) + 1 }
+
+// indexName returns the position of the first three letters of a text in a list of such names
+// that are parted by bars, or -1.
+func indexName(list string, text []byte) int {
+	for i := 0; i < len(list); i += 4 {
+		if list[i] == text[0]|0x20 && list[i+1] == text[1]|0x20 && list[i+2] == text[2]|0x20 {
+			return i / 4
 		}
 	}
-	return 0
+	return -1
 }
 
 // valid reports whether the month has that day. A day of the year counts from January.

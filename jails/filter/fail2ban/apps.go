@@ -158,6 +158,19 @@ func anyCase(text []rune) string {
 	return b.String()
 }
 
+// widen adds to names those that begin with them.
+func widen(names []string) []string {
+	var out []string
+	for _, n := range names {
+		for _, g := range []string{strings.TrimSuffix(n, "*") + "*", strings.TrimSuffix(n, "*") + "*/**"} {
+			if !strings.Contains(n, "/**") && !slices.Contains(out, g) {
+				out = append(out, g)
+			}
+		}
+	}
+	return out
+}
+
 func escapeName(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`).Replace(s)
 }

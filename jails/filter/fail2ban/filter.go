@@ -67,8 +67,9 @@ var unproven = []string{
 //
 // The apps that it listens to: if its patterns begin with a syslog header, all that its _daemon
 // can be, or where that says nothing what its journalmatch names as _COMM, or else the name in the
-// header itself; and what its journalmatch names as SYSLOG_IDENTIFIER. Where this gives no name,
-// all apps.
+// header itself. A filter of a program's own file listens to _daemon and _COMM, and to names that
+// begin with these, because whoever forwards a file chooses the name (nginx-error). In either case
+// also to what its journalmatch names as SYSLOG_IDENTIFIER. Where this gives no name, all apps.
 func New(e *Expanded) (*Filter, error) {
 	name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(e.Path), ".conf"), ".local")
 	d, err := dates.Compile(e.DatePattern, dates.Options{})
@@ -101,6 +102,8 @@ func New(e *Expanded) (*Filter, error) {
 		if len(f.Spec.Apps) == 0 && named != "" {
 			f.Spec.Apps = []string{escapeName(named)}
 		}
+	} else {
+		f.Spec.Apps = widen(append(slices.Clone(daemons), journalNames(e.JournalMatch, "_COMM")...))
 	}
 	for _, n := range journalNames(e.JournalMatch, "SYSLOG_IDENTIFIER") {
 		if !slices.Contains(f.Spec.Apps, n) {

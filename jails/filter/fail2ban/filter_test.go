@@ -88,7 +88,7 @@ func TestForms(t *testing.T) {
 func TestAFilterOfAFileOfItsOwn(t *testing.T) {
 	f := files{"app.conf": "[Definition]\nfailregex = ^\\s*\\[error\\] <HOST>\ndatepattern = {^LN-BEG}\njournalmatch = _COMM=app\n"}
 	got := read(t, f, "", "")
-	if got.Header || len(got.Spec.Apps) != 0 {
+	if got.Header || !slices.Equal(got.Spec.Apps, []string{"app*", "app*/**"}) {
 		t.Errorf("%+v", got)
 	}
 	for text, want := range map[string]string{
