@@ -69,7 +69,8 @@ var unproven = []string{
 // can be, or where that says nothing what its journalmatch names as _COMM, or else the name in the
 // header itself. A filter of a program's own file listens to _daemon and _COMM, and to names that
 // begin with these, because whoever forwards a file chooses the name (nginx-error). In either case
-// also to what its journalmatch names as SYSLOG_IDENTIFIER. Where this gives no name, all apps.
+// also to what its journalmatch names as SYSLOG_IDENTIFIER. Where this gives no name it is what is
+// known of the programs of well-known filters, by the filter's name; else all apps.
 func New(e *Expanded) (*Filter, error) {
 	name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(e.Path), ".conf"), ".local")
 	d, err := dates.Compile(e.DatePattern, dates.Options{})
@@ -109,6 +110,9 @@ func New(e *Expanded) (*Filter, error) {
 		if !slices.Contains(f.Spec.Apps, n) {
 			f.Spec.Apps = append(f.Spec.Apps, n)
 		}
+	}
+	if len(f.Spec.Apps) == 0 {
+		f.Spec.Apps = slices.Clone(programs[name])
 	}
 	f.Raw = f.Spec
 	cut := textForm("fail2ban/date "+strconv.Quote(e.DatePattern), d, false)
