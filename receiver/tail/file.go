@@ -47,15 +47,16 @@ type content struct {
 // file is a content that is open, or was.
 type file struct {
 	content
-	fd     int // -1 when closed
-	wd     int32
-	worth  Worth
-	judged time.Time
-	dirty  bool      // there may be something to read
-	left   time.Time // when no path named it any more; zero while one does
-	finite bool      // a copy: nothing will be added
-	heir   *file     // gets the unfinished line of a finite file
-	cut    cut
+	fd      int // -1 when closed
+	wd      int32
+	worth   Worth
+	judged  time.Time
+	dirty   bool      // there may be something to read
+	checked bool      // nothing came and went unseen before the first bytes
+	left    time.Time // when no path named it any more; zero while one does
+	finite  bool      // a copy: nothing will be added
+	heir    *file     // gets the unfinished line of a finite file
+	cut     cut
 }
 
 func (f *file) held() bool { return !f.left.IsZero() }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -37,7 +38,13 @@ type sibling struct {
 	id      fileID
 	size    int64
 	changed time.Time
+	fd      int // -1 when it could not be opened
 }
+
+const (
+	maxSiblings = 256
+	maxTries    = 10
+)
 
 func idOf(info os.FileInfo) fileID {
 	st, ok := info.Sys().(*syscall.Stat_t)
@@ -93,9 +100,45 @@ func openFile(real string) (int, error) {
 	return fd, nil
 }
 
-// siblings lists the rotations of a file beside it, oldest first.
+// siblings opens the rotations of a file beside it, oldest first; release closes them. While names
+// change, it looks again: what it returns was there under these names at one moment, unless they
+// change without end.
 func siblings(real string) []sibling {
 	dir, base := filepath.Split(real)
+	for try := 0; ; try++ {
+		all := list(dir, base)
+		for i := range all {
+			s := &all[i]
+			fd, err := openFile(s.path)
+			if err != nil {
+				continue
+			}
+			var st unix.Stat_t
+			if unix.Fstat(fd, &st) != nil || (fileID{uint64(st.Dev), st.Ino}) != s.id { //nolint:unconvert // 32 bits on some platforms
+				closeFD(fd)
+				continue
+			}
+			s.fd = fd
+		}
+		again := list(dir, base)
+		same := slices.EqualFunc(all, again, func(a, b sibling) bool { return a.path == b.path && a.id == b.id })
+		if same || try == maxTries {
+			all = slices.DeleteFunc(all, func(s sibling) bool { return s.fd < 0 })
+			oldestFirst(all)
+			return all
+		}
+		release(all)
+	}
+}
+
+func release(all []sibling) {
+	for i := range all {
+		closeFD(all[i].fd)
+	}
+}
+
+// list returns the rotations of base in dir by name.
+func list(dir, base string) []sibling {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
@@ -103,16 +146,15 @@ func siblings(real string) []sibling {
 	var all []sibling
 	for _, e := range entries {
 		mark := rotated(base, e.Name())
-		if mark == "" || !e.Type().IsRegular() {
+		if mark == "" || !e.Type().IsRegular() || len(all) == maxSiblings {
 			continue
 		}
 		info, err := e.Info()
 		if err != nil {
 			continue
 		}
-		all = append(all, sibling{filepath.Join(dir, e.Name()), mark, idOf(info), info.Size(), info.ModTime()})
+		all = append(all, sibling{filepath.Join(dir, e.Name()), mark, idOf(info), info.Size(), info.ModTime(), -1})
 	}
-	oldestFirst(all)
 	return all
 }
 

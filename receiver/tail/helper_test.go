@@ -75,7 +75,13 @@ func (r *recorder) Flush() {}
 func (r *recorder) all() []got {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]got(nil), r.lines...)
+	return r.lines[:len(r.lines):len(r.lines)]
+}
+
+func (r *recorder) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.lines)
 }
 
 func (r *recorder) texts() []string {

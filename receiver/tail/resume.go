@@ -2,15 +2,22 @@ package tail
 
 import (
 	"os"
+	"path/filepath"
 	"time"
 )
 
 // resume opens the files of the last run where it left them.
 func (t *Tail) resume(m *memory) {
 	t.since = time.Unix(0, m.Saved)
-	t.heads = m.Heads[:min(len(m.Heads), maxHeads)]
+	for _, h := range m.Heads[:min(len(m.Heads), maxHeads)] {
+		if h.sound() {
+			t.noteHead(h)
+		}
+	}
 	for _, id := range m.Ignored[:min(len(m.Ignored), maxIgnored)] {
-		t.ignored[fileID{id.Dev, id.Ino}] = true
+		if id.Head.sound() {
+			t.ignored[fileID{id.Dev, id.Ino}] = id.Head
+		}
 	}
 	for i := range m.Files {
 		if x := &m.Files[i]; x.sound() && len(t.files) < maxFiles && t.files[fileID{x.Dev, x.Ino}] == nil {
@@ -29,7 +36,7 @@ func (t *Tail) resumeFile(x *memorized) {
 	} else if info, err := os.Lstat(c.real); err == nil && idOf(info) == c.id {
 		at = c.real
 	} else {
-		for _, s := range siblings(c.real) {
+		for _, s := range list(filepath.Split(c.real)) {
 			if s.id == c.id {
 				at = s.path
 			}
@@ -43,11 +50,11 @@ func (t *Tail) resumeFile(x *memorized) {
 		case f.id == c.id:
 			if begins, whole := c.same(f.fd); begins && whole {
 				f.content = c
-				f.real, f.finite = at, x.Finite
+				f.finite = x.Finite
 				if x.Held || at != c.real || x.Finite {
 					f.left = time.Now()
 				}
-				if !x.Held {
+				if !x.Held || t.paths[c.path] == nil {
 					t.paths[c.path] = f
 				}
 				return
@@ -61,6 +68,10 @@ func (t *Tail) resumeFile(x *memorized) {
 	if x.Held || x.Finite {
 		if c.size > c.at {
 			t.lose(&c, "a rotated file is gone")
+		}
+		if t.paths[c.path] == nil {
+			gone.size = gone.at // its loss is counted
+			t.paths[c.path] = gone
 		}
 		return
 	}
@@ -76,5 +87,5 @@ func (t *Tail) resumeFile(x *memorized) {
 		return
 	}
 	t.paths[c.path] = f
-	t.catchUp(f, c, true)
+	t.catchUp(f, f, c, true)
 }

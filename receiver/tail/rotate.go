@@ -1,29 +1,38 @@
 package tail
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// clockGrain is how far the times of files lag behind the clock: the kernel takes them from its
+// last tick.
+const clockGrain = 20 * time.Millisecond
 
 // truncate begins a file again whose content was replaced in place, after what its copy has kept.
 func (t *Tail) truncate(f *file) {
 	t.rotation.Add(1)
 	old := f.content
 	f.at, f.size, f.head, f.before = 0, 0, print{}, nil
-	f.skip, f.maimed, f.prefix = false, false, nil
+	f.skip, f.maimed, f.prefix, f.checked = false, false, nil, false
 	f.touch, t.changed = time.Now(), true
-	t.catchUp(f, old, true)
+	t.catchUp(f, f, old, true)
 }
 
 // catchUp opens what lies between the content that was read last under a path and the one that is
 // there now, in the order in which it was written: the rest of the old content, if it is not open,
-// and rotations that came and went unseen. now is the file whose content old is or was. In place
-// means that the file was copied and truncated; otherwise it was renamed or removed.
-func (t *Tail) catchUp(now *file, old content, inPlace bool) {
+// and rotations that came and went unseen. now is the file that the path names; was is the one
+// whose content old is, or was. In place, both are the same file, copied and truncated; otherwise
+// it was renamed or removed.
+func (t *Tail) catchUp(now, was *file, old content, inPlace bool) {
 	all := siblings(old.real)
+	defer release(all)
 	anchor, rest := -1, false
-	open := now.fd >= 0 && !inPlace // what remains of old is read where it is
+	open := was.fd >= 0 && !inPlace // what remains of old is read where it is
 	for i := range all {
 		if !inPlace && all[i].id == old.id {
 			anchor = i
@@ -32,29 +41,27 @@ func (t *Tail) catchUp(now *file, old content, inPlace bool) {
 	if anchor < 0 && !open {
 		anchor, rest = t.find(all, &old)
 	}
-	chain := now
-	switch {
-	case rest:
-		c := t.adopt(&all[anchor], old.path, inPlace)
-		if c == nil {
-			break
+	chain := was
+	if rest {
+		if c := t.adopt(&all[anchor], &old, inPlace); c != nil {
+			c.at, c.head, c.before, c.skip = old.at, old.head, old.before, old.skip
+			c.maimed, c.prefix, c.syslog = old.maimed, old.prefix, old.syslog
+			chain = c
 		}
-		c.content.at, c.head, c.before, c.skip = old.at, old.head, old.before, old.skip
-		c.maimed, c.prefix, c.syslog = old.maimed, old.prefix, old.syslog
-		chain = c
-	case anchor < 0 && !open && old.size > old.at:
-		now.maimed = inPlace
-		t.lose(&old, "a rotation left no copy of the file's last bytes")
+	} else if anchor >= 0 && inPlace && t.files[all[anchor].id] != nil {
+		chain = t.files[all[anchor].id]
 	}
-	t.noteHead(old.head)
+	if old.at > 0 {
+		t.noteHead(old.head)
+	}
 	for i := range all {
-		if i <= anchor || anchor < 0 && !all[i].changed.After(old.touch) {
+		if i <= anchor || anchor < 0 && !all[i].changed.After(old.touch.Add(-clockGrain)) {
 			continue
 		}
-		if t.files[all[i].id] != nil || t.readBefore(&all[i]) {
+		if t.files[all[i].id] != nil || t.knownHead(all[i].fd).N > 0 || alike(now.fd, &all[i]) {
 			continue
 		}
-		if c := t.adopt(&all[i], old.path, inPlace); c != nil {
+		if c := t.adopt(&all[i], &old, inPlace); c != nil {
 			if chain.finite {
 				chain.heir = c
 			}
@@ -64,6 +71,28 @@ func (t *Tail) catchUp(now *file, old content, inPlace bool) {
 	if chain.finite && inPlace {
 		chain.heir = now
 	}
+	if anchor < 0 && !open && old.size > old.at && (old.at > 0 || chain == was) {
+		now.maimed = inPlace
+		t.lose(&old, "a rotation left no copy of the file's last bytes")
+	}
+}
+
+// unseen opens what was written into a file and truncated away while it seemed to be empty.
+func (t *Tail) unseen(f *file) (found bool) {
+	old, open := f.content, len(t.order)
+	old.size = old.at // nothing of it is lost
+	f.touch = time.Now()
+	t.catchUp(f, f, old, true)
+	return len(t.order) > open
+}
+
+// alike reports whether a sibling is a copy of what an open file holds now, or becomes one. A copy
+// is never longer than its original.
+func alike(fd int, s *sibling) bool {
+	var a, b [headSize]byte
+	m, _ := pread(s.fd, b[:], 0) // the copy first: the original may grow meanwhile
+	n, _ := pread(fd, a[:], 0)   // what cannot be read is empty
+	return m <= n && bytes.Equal(a[:m], b[:m])
 }
 
 // find returns which sibling has the old content, and whether there is more in it than was read.
@@ -72,15 +101,12 @@ func (t *Tail) find(all []sibling, old *content) (anchor int, rest bool) {
 		return -1, false
 	}
 	for i := len(all) - 1; i >= 0; i-- {
-		if t.files[all[i].id] != nil {
+		c := t.files[all[i].id]
+		if c != nil && !c.finite {
 			continue
 		}
-		fd, err := openFile(all[i].path)
-		if err != nil {
-			continue
-		}
-		begins, whole := old.same(fd)
-		closeFD(fd)
+		begins, whole := old.same(all[i].fd)
+		whole = whole && c == nil && t.knownHead(all[i].fd).N == 0 // else it is read already
 		if begins {
 			return i, whole && all[i].size > old.at
 		}
@@ -89,13 +115,14 @@ func (t *Tail) find(all []sibling, old *content) (anchor int, rest bool) {
 }
 
 // adopt opens a rotation under the path that it came from.
-func (t *Tail) adopt(s *sibling, path string, finite bool) *file {
-	f, err := t.open(path, s.path)
+func (t *Tail) adopt(s *sibling, home *content, finite bool) *file {
+	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0) //nolint:gosec // a descriptor
 	if err != nil {
 		t.unreadable(s.path, err)
 		return nil
 	}
-	f.finite, f.left = finite, time.Now()
+	f := t.enter(&file{content: content{path: home.path, id: s.id}, fd: fd}, s.path)
+	f.real, f.finite, f.left = home.real, finite, time.Now()
 	return f
 }
 
@@ -109,7 +136,10 @@ func (t *Tail) finish(f *file) {
 	} else {
 		t.last(f)
 	}
-	t.ignored[f.id] = true
+	if f.head.N > 0 {
+		t.ignored[f.id] = f.head
+		t.noteHead(f.head)
+	}
 	t.closeFile(f)
 }
 
@@ -156,7 +186,9 @@ func (t *Tail) expire() {
 			continue
 		}
 		t.last(f)
-		t.noteHead(f.head)
+		if f.at > 0 {
+			t.noteHead(f.head)
+		}
 		t.closeFile(f)
 		held--
 	}
@@ -199,29 +231,24 @@ func (t *Tail) noteHead(h print) {
 	t.heads = append(t.heads, h)
 }
 
-// readBefore reports whether a sibling has a content that was read, or that is being read.
-func (t *Tail) readBefore(s *sibling) bool {
-	fd, err := openFile(s.path)
+// knownHead returns the beginning by which an open file is known as a content that was read, or is
+// being read; the zero print when it is not.
+func (t *Tail) knownHead(fd int) print {
+	var b [headSize]byte
+	n, err := pread(fd, b[:], 0)
 	if err != nil {
-		return false
-	}
-	defer closeFD(fd)
-	return t.knownHead(fd, s.size)
-}
-
-func (t *Tail) knownHead(fd int, size int64) bool {
-	b := make([]byte, min(size, headSize))
-	n, err := pread(fd, b, 0)
-	if err != nil {
-		return false
+		return print{}
 	}
 	is := func(h print) bool { return h.N > 0 && h.N <= n && printOf(b[:h.N]) == h }
 	for _, f := range t.order {
-		if is(f.head) {
-			return true
+		if f.at > 0 && is(f.head) {
+			return f.head
 		}
 	}
-	return slices.ContainsFunc(t.heads, is)
+	if i := slices.IndexFunc(t.heads, is); i >= 0 {
+		return t.heads[i]
+	}
+	return print{}
 }
 
 // isCopy reports whether a new match is a copy of a file that is followed, or was: a rotation
@@ -249,18 +276,36 @@ func (t *Tail) isCopy(real string, info os.FileInfo) bool {
 		return false
 	}
 	defer closeFD(fd)
-	if !t.knownHead(fd, info.Size()) {
+	h := t.knownHead(fd)
+	if h.N == 0 {
 		return false
 	}
-	t.ignored[id] = true
+	t.ignored[id] = h
 	t.changed = true
 	return true
+}
+
+// isIgnored reports whether a match is a copy that was read, and still is that copy: its number
+// may be another file's by now.
+func (t *Tail) isIgnored(id fileID, real string) bool {
+	h, ok := t.ignored[id]
+	if !ok {
+		return false
+	}
+	if fd, err := openFile(real); err == nil {
+		defer closeFD(fd)
+		if begins, _ := (&content{head: h}).same(fd); begins {
+			return true
+		}
+	}
+	delete(t.ignored, id)
+	return false
 }
 
 // besides returns an open file with a path that real is a rotation of, by its name.
 func (t *Tail) besides(real string) *file {
 	for _, f := range t.order {
-		if !f.held() && isRotationOf(f.real, real) {
+		if !f.finite && isRotationOf(f.real, real) {
 			return f
 		}
 	}

@@ -2,9 +2,11 @@ package tail
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -16,7 +18,8 @@ import (
 // scan looks which files the paths name now.
 func (t *Tail) scan() {
 	t.refresh()
-	t.lastScan, t.again = time.Now(), false
+	names := t.again
+	t.before, t.lastScan, t.again = t.lastScan, time.Now(), false
 	folders := make(map[string]bool)
 	named := make(map[*file]bool)
 	matched := make(map[fileID]bool)
@@ -51,6 +54,11 @@ func (t *Tail) scan() {
 			f.left, f.dirty = t.lastScan, true
 		}
 	}
+	for _, f := range slices.Clone(t.order) {
+		if names && !f.held() && f.at == 0 {
+			t.unseen(f)
+		}
+	}
 	for id := range t.ignored {
 		if !matched[id] {
 			delete(t.ignored, id)
@@ -71,24 +79,18 @@ func (t *Tail) scan() {
 func (t *Tail) match(path, real string, info os.FileInfo) *file {
 	id := idOf(info)
 	if f := t.files[id]; f != nil {
-		if !f.finite || t.ignored[id] {
-			t.paths[path] = f
-			f.real = real
-			return f
+		if f.finite {
+			return nil // a copy that is being read
 		}
-		return nil // read as a copy; what it is will be seen when that is done
+		t.paths[path] = f
+		return f
 	}
-	if t.ignored[id] || t.isCopy(real, info) {
+	if t.isIgnored(id, real) || t.isCopy(real, info) {
 		return nil
 	}
 	if len(t.files) >= maxFiles {
 		t.refuse(path, ReasonFiles, nil)
 		return nil
-	}
-	prev := t.paths[path]
-	if prev != nil {
-		t.rotation.Add(1)
-		t.catchUp(prev, prev.content, false)
 	}
 	f, err := t.open(path, real)
 	if err != nil {
@@ -100,11 +102,27 @@ func (t *Tail) match(path, real string, info os.FileInfo) *file {
 		t.again = true
 		return nil
 	}
-	if prev == nil && t.old(f, info) {
+	prev := t.paths[path]
+	switch {
+	case prev != nil:
+		t.rotation.Add(1)
+		old := prev.content
+		old.path, old.real = path, real
+		t.catchUp(f, prev, old, false)
+	case t.old(f, info):
 		if err := f.place(lastLine(f.fd, info.Size())); err != nil {
 			t.unreadable(path, err)
 		}
 		f.size = info.Size()
+	default: // it was not there at the last look, but may have been rotated since
+		none := &file{fd: -1}
+		none.path, none.real, none.touch = path, real, t.before
+		if !t.scanned {
+			none.touch = t.since
+		}
+		if !none.touch.IsZero() {
+			t.catchUp(f, none, none.content, false)
+		}
 	}
 	t.paths[path] = f
 	return f
@@ -138,19 +156,24 @@ func (t *Tail) open(path, real string) (*file, error) {
 		closeFD(fd)
 		return nil, errNoFile
 	}
-	f := &file{fd: fd, dirty: true}
-	f.path, f.real, f.id, f.touch = path, real, fileID{uint64(st.Dev), st.Ino}, time.Now() //nolint:unconvert // 32 bits on some platforms
-	if f.worth, err = Judge(path); err != nil {
+	f := &file{content: content{path: path, id: fileID{uint64(st.Dev), st.Ino}}, fd: fd} //nolint:unconvert // 32 bits on some platforms
+	return t.enter(f, real), nil
+}
+
+// enter makes an open file one that is followed.
+func (t *Tail) enter(f *file, real string) *file {
+	f.real, f.touch, f.judged, f.dirty = real, time.Now(), time.Now(), true
+	var err error
+	if f.worth, err = Judge(f.path); err != nil {
 		if f.worth, err = Judge(real); err != nil {
 			f.worth = Worth{receiver.LevelSpoofable, -1, "its owner is not known"}
 		}
 	}
-	f.judged = time.Now()
 	t.notify.watchFile(f)
 	t.files[f.id] = f
 	t.order = append(t.order, f)
 	t.changed = true
-	return f, nil
+	return f
 }
 
 // judge looks again who may write the files that have a path.
@@ -160,7 +183,11 @@ func (t *Tail) judge() {
 			continue
 		}
 		f.judged = t.lastScan
-		w, err := Judge(f.path)
+		real, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.fd))
+		if err != nil {
+			continue
+		}
+		w, err := Judge(real)
 		if err != nil {
 			continue
 		}

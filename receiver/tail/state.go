@@ -25,7 +25,10 @@ type memory struct {
 	Ignored []memorizedID
 }
 
-type memorizedID struct{ Dev, Ino uint64 }
+type memorizedID struct {
+	Dev, Ino uint64
+	Head     print
+}
 
 // memorized is one file, in the order in which they are to be read.
 type memorized struct {
@@ -42,10 +45,12 @@ type memorized struct {
 	Held         bool
 }
 
+func (p *print) sound() bool { return p.N >= 0 && p.N <= headSize }
+
 // sound reports whether a file's numbers can be true: they come from a disk.
 func (m *memorized) sound() bool {
 	return m.At >= 0 && m.Size >= 0 && len(m.Before) <= beforeSize && int64(len(m.Before)) <= m.At &&
-		len(m.Prefix) <= MaxLine && m.Head.N >= 0 && m.Head.N <= headSize+bufferSize &&
+		len(m.Prefix) <= MaxLine && m.Head.sound() &&
 		filepath.IsAbs(m.Path) && filepath.IsAbs(m.Real)
 }
 
@@ -96,9 +101,9 @@ func (t *Tail) save(now bool) {
 	t.sink.Flush() // what is remembered as read must be handed on
 	t.savedAt = time.Now()
 	m := memory{Saved: t.savedAt.UnixNano(), Heads: t.heads}
-	for id := range t.ignored {
+	for id, h := range t.ignored {
 		if len(m.Ignored) < maxIgnored {
-			m.Ignored = append(m.Ignored, memorizedID{id.dev, id.ino})
+			m.Ignored = append(m.Ignored, memorizedID{id.dev, id.ino, h})
 		}
 	}
 	for _, f := range t.order {

@@ -28,12 +28,12 @@ type Options struct {
 
 const (
 	maxFiles    = 1024
-	maxHeld     = 64                    // of files that no path names any more
-	pollEvery   = time.Second           // slow look at everything
-	scanPause   = 20 * time.Millisecond // between two looks at the names
-	judgeEvery  = 5 * time.Second       // look at owners and modes
-	heldFor     = 5 * time.Minute       // that a file without a path is kept open after its last line
-	settleFor   = 3 * time.Second       // that a new file beside a followed one has to show whether it is a copy
+	maxHeld     = 64                   // of files that no path names any more
+	pollEvery   = time.Second          // slow look at everything
+	scanPause   = 5 * time.Millisecond // between two looks at the names
+	judgeEvery  = 5 * time.Second      // look at owners and modes
+	heldFor     = 5 * time.Minute      // that a file without a path is kept open after its last line
+	settleFor   = 3 * time.Second      // that a new file beside a followed one has to show whether it is a copy
 	warnEvery   = time.Minute
 	maxWarnings = 1024 // paths whose refusal is remembered for the log
 )
@@ -68,7 +68,7 @@ type Tail struct {
 	files    map[fileID]*file // open
 	paths    map[string]*file // by path as found; open or closed
 	heads    []print          // of contents that were read to their end
-	ignored  map[fileID]bool  // matches that are copies of what was read
+	ignored  map[fileID]print // matches that are copies of what was read
 	waiting  map[fileID]time.Time
 	warned   map[string]time.Time
 	since    time.Time // of the last start's end; zero at the first start
@@ -77,6 +77,7 @@ type Tail struct {
 	changed  bool
 	savedAt  time.Time
 	lastScan time.Time
+	before   time.Time // the scan before the last
 }
 
 // New returns a Tail. It opens no file yet; it fails when its state cannot be read.
@@ -84,7 +85,7 @@ func New(o Options) (*Tail, error) {
 	t := &Tail{
 		o: o, log: o.Log.With("component", "receiver", "tail", o.Config.Name), ready: make(chan struct{}),
 		poll: pollEvery, keep: heldFor, app: []byte(o.Config.App),
-		files: make(map[fileID]*file), paths: make(map[string]*file), ignored: make(map[fileID]bool),
+		files: make(map[fileID]*file), paths: make(map[string]*file), ignored: make(map[fileID]print),
 		waiting: make(map[fileID]time.Time), warned: make(map[string]time.Time),
 	}
 	if o.StateDir != "" {
@@ -260,15 +261,25 @@ func (t *Tail) step(f *file) (more bool) {
 		return true
 	}
 	data := t.buf[k:n]
+	if f.at == 0 && f.head.N > 0 && (n < f.head.N || printOf(data[:f.head.N]) != f.head) {
+		t.truncate(f) // no whole line had come yet
+		return true
+	}
+	if f.at == 0 && len(data) > 0 && !f.finite && !f.checked {
+		if t.unseen(f) {
+			return true
+		}
+		f.checked = true
+	}
 	if end := f.at + int64(len(data)); end != f.size {
 		f.size, f.touch, t.changed = end, t.now, true
+	}
+	if f.at == int64(k) && f.head.N < min(n, headSize) { // the buffer begins where the file does
+		f.head = printOf(t.buf[:min(n, headSize)])
 	}
 	used := t.lines(f, data)
 	if used > 0 {
 		t.changed = true
-		if f.at == int64(k) && f.head.N < headSize { // the buffer begins where the file does
-			f.head = printOf(t.buf[:min(k+used, headSize)])
-		}
 		f.at += int64(used)
 		f.before = append(f.before[:0], t.buf[max(0, k+used-beforeSize):k+used]...)
 	}
