@@ -40,6 +40,7 @@ type batch struct {
 	plan  *Plan
 	items []item
 	buf   []byte
+	pong  chan<- struct{} // capacity enough; not nil: no lines, the worker only answers
 }
 
 var batches = sync.Pool{New: func() any {

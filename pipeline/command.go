@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"stockade/jails/state"
@@ -110,6 +111,32 @@ func (p *Pipeline) beginHeld(held []*state.Ban) (n notice) {
 // it, and returns once it does.
 func (p *Pipeline) Reassert(ctx context.Context) error {
 	return p.enforce(ctx, notice{reassert: true})
+}
+
+// Ping returns nil once every worker and the goroutine that owns the firewall have answered: none
+// of them is stuck.
+func (p *Pipeline) Ping(ctx context.Context) error {
+	pong := make(chan struct{}, len(p.workers))
+	for _, w := range p.workers {
+		select {
+		case w.in <- &batch{pong: pong}:
+		case <-ctx.Done():
+			return fmt.Errorf("a worker takes no lines: %w", ctx.Err())
+		case <-p.stopped:
+			return errStopping
+		}
+	}
+	for range p.workers {
+		select {
+		case <-pong:
+		case <-ctx.Done():
+			return fmt.Errorf("a worker does not answer: %w", ctx.Err())
+		}
+	}
+	if err := p.enforce(ctx, notice{}); err != nil {
+		return fmt.Errorf("the firewall's goroutine does not answer: %w", err)
+	}
+	return nil
 }
 
 // enforce queues a notice and waits until it is settled.

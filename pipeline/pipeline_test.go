@@ -432,6 +432,27 @@ func TestAFirewallThatIsAwayGetsTheBansLater(t *testing.T) {
 	eventually(t, "no longer degraded", func() bool { return len(r.Faults()) == 0 })
 }
 
+func TestPing(t *testing.T) {
+	r := newRig(t, 2)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := r.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	r.fw.mu.Lock() // the firewall's goroutine hangs in the next batch
+	defer r.fw.mu.Unlock()
+	sink := r.Open(false)
+	for range 3 {
+		sink.Put(r.line("login", "failed login from 198.51.100.7"))
+	}
+	sink.Flush()
+	short, stop := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer stop()
+	if err := r.Ping(short); err == nil {
+		t.Error("a hanging firewall answers")
+	}
+}
+
 func TestStopDrains(t *testing.T) {
 	r := newRig(t, 2)
 	sink := r.Open(false)

@@ -40,6 +40,10 @@ func (w *worker) run(ctx context.Context) {
 }
 
 func (w *worker) work(b *batch) {
+	if b.pong != nil {
+		b.pong <- struct{}{}
+		return
+	}
 	if b.plan != w.plan {
 		w.plan, w.matcher = b.plan, b.plan.set.NewMatcher()
 	}
