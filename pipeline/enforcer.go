@@ -229,7 +229,11 @@ func (e *enforcer) settled(n notice) bool {
 		e.log.Info("ban", "jail", b.Jail, "addr", b.Prefix.String(), "source", b.Source, "reason", b.Reason,
 			"failures", b.Failures, "bantime", banTime(b), "backend", e.fw.Name(), "took", took.String())
 	}
-	e.acks.answer(n.done)
+	if len(n.await) == 0 {
+		n.answer(nil) // nothing that the disk must hold
+	} else {
+		e.acks.answer(n.done)
+	}
 	return true
 }
 
