@@ -84,7 +84,8 @@ type wire struct {
 	net.Conn
 	pushed []byte
 	count  int64
-	gate   *gate // during a TLS handshake
+	gate   *gate   // during a TLS handshake
+	last   [7]byte // that a read of the handshake ended in: an alert's size
 }
 
 // Read reads the pushed bytes first. During a handshake it gives up the place among those that
@@ -98,7 +99,9 @@ func (w *wire) Read(p []byte) (int, error) {
 	var n int
 	var err error
 	if w.gate != nil {
-		n, err = w.gate.read(w.Conn, p)
+		if n, err = w.gate.read(w.Conn, p); n >= len(w.last) {
+			copy(w.last[:], p[n-len(w.last):])
+		}
 	} else {
 		n, err = w.Conn.Read(p)
 	}

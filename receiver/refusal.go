@@ -20,6 +20,7 @@ const (
 	ReasonPushedOut       = "pushed_out"          // unidentified, and a newer one needed its place
 	ReasonDescriptors     = "descriptors"         // the process is about to run out of them
 	ReasonHandshake       = "handshake"           // TLS failed or took too long
+	ReasonDistrusted      = "distrusted"          // the client ended the handshake: it does not accept our certificate
 	ReasonNoCertificate   = "no_certificate"      // the client showed none
 	ReasonUntrusted       = "untrusted"           // the client's certificate has no valid chain
 	ReasonUnknownIdentity = "unknown_certificate" // valid, but no source claims it
@@ -95,6 +96,10 @@ func (r *refusals) hint(x *refusal) string {
 		return permit(r.listener, x.peer)
 	case ReasonInterface:
 		return fmt.Sprintf("if the way is right, name it: sources: [{name: %s, interface: NAME}]", x.source.Name)
+	case ReasonDistrusted:
+		return "the sender must trust the CA that signed the listener's certificate, which must carry the name or address that the sender dials"
+	case ReasonNoCertificate, ReasonUntrusted:
+		return "the sender needs a certificate that the listener's client_ca signed, or one that a source names by its sha256"
 	case ReasonNoCredentials:
 		return "a socket that systemd passes in needs PassCredentials=yes"
 	case ReasonFormat:

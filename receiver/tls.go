@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -222,6 +223,9 @@ func (c *conn) handshake(ctx context.Context, deadline time.Time) error {
 			c.peer.Level, c.peer.Cert = LevelTLS, unknown.cert
 			return &refusedError{reason: ReasonUnknownIdentity}
 		}
+		if why := endedByPeer(err, c.wire.last); why != "" {
+			return &refusedError{ReasonDistrusted, why}
+		}
 		return err
 	}
 	c.tls, c.src = t, t
@@ -229,6 +233,28 @@ func (c *conn) handshake(ctx context.Context, deadline time.Time) error {
 	c.peer.Cert = certificateOf(t.ConnectionState().PeerCertificates[0])
 	c.looked.raw = c.wire.count
 	return nil
+}
+
+// endedByPeer says with which alert the client ended the handshake, or "". OpenSSL sends the alert
+// about a server's certificate in plain text, which crypto/tls takes for a broken record: it is told
+// by last, the end of what was read.
+func endedByPeer(err error, last [7]byte) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return "the sender ended the handshake: " + op.Err.Error()
+	}
+	const alert, major, fatal = 21, 3, 2 // RFC 8446 sections 5.1 and 6
+	if last[0] != alert || last[1] != major || last[3] != 0 || last[4] != 2 || last[5] != fatal {
+		return ""
+	}
+	why, ok := map[byte]string{
+		42: "bad certificate", 43: "unsupported certificate", 44: "certificate revoked", 45: "certificate expired",
+		46: "certificate unknown", 48: "unknown certificate authority",
+	}[last[6]]
+	if !ok {
+		why = fmt.Sprintf("alert %d", last[6])
+	}
+	return "the sender ended the handshake: " + why
 }
 
 // sniff looks at the first bytes and refuses what is no TLS record, by the sender's mistake.
