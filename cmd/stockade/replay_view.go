@@ -143,7 +143,7 @@ func (v *replayView) verdict(name string, s replay.Summary) {
 	if name != "" {
 		name += ": "
 	}
-	v.print(v.app.printf("%s%d failures, %d bans of %d addresses", name, s.Failures, s.Bans+s.Shadow, s.Addresses))
+	v.print(v.app.printf("%s%d failures, %s of %d addresses", name, s.Failures, plural(int(s.Bans+s.Shadow), "ban"), s.Addresses))
 	if s.Shadow > 0 {
 		v.print(v.app.printf(", %d of them only reported", s.Shadow))
 	}
