@@ -113,14 +113,22 @@ func (d *Detector) Find(line []byte, now time.Time) (Cut, time.Time, bool) {
 	best, form, start := -1, (*form)(nil), 0
 	scanned, timed := false, hasClock(line)
 	for i, t := range d.templates {
-		if t.clock && !timed || t.window > 0 && !t.mayBegin(line) {
+		if t.clock && !timed {
 			continue
+		}
+		part := line
+		if t.window > 0 {
+			at := t.begin(line)
+			if at < 0 {
+				continue
+			}
+			part = line[:at+reach(line[at:], t.window)]
 		}
 		if t.window == 0 && !scanned {
 			scanned = true
 			d.bare.Scan(line, d.hits)
 		}
-		f, at := d.search(t, line)
+		f, at := d.search(t, part)
 		if f == nil || best >= 0 && !t.anchored && at >= start {
 			continue
 		}
@@ -144,9 +152,6 @@ func (d *Detector) Find(line []byte, now time.Time) (Cut, time.Time, bool) {
 func (d *Detector) search(t *template, line []byte) (*form, int) {
 	var found *form
 	start := 0
-	if t.window > 0 {
-		line = line[:reach(line, t.window)]
-	}
 	for i := range t.forms {
 		f := &t.forms[i]
 		if t.window == 0 && d.hits[f.bit/64]&(1<<(f.bit%64)) == 0 ||

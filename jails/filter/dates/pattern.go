@@ -22,6 +22,7 @@ type piece struct {
 	window   int
 	lead     *[256]bool
 	words    words
+	after    byte // above 0: the date follows the first such byte of the line
 	clock    bool // every match has a colon before a digit in it
 	places   []place
 }
@@ -234,8 +235,37 @@ func (p *piece) calendar(pattern string) error {
 	if inLine {
 		p.window += 8
 		p.lead, p.words = leads(body)
+	} else if mark, n := context(body); n > 0 && flags == "" {
+		rest := piece{bounded: true}
+		if _, err := rest.translate(pattern, body[n:]); err != nil {
+			return err
+		}
+		p.after, p.bounded, p.window = mark, rest.bounded, rest.window+16
+		p.lead, p.words = leads(body[n:])
 	}
 	return nil
+}
+
+// context recognises a pattern of the form ^[^x]*x, where the date follows the first x of the
+// line. It returns x, and where the rest of the pattern begins.
+func context(body string) (mark byte, n int) {
+	rest, ok := strings.CutPrefix(body, "^[^")
+	if !ok {
+		return 0, 0
+	}
+	class, rest, ok := strings.Cut(rest, "]*")
+	if !ok || len(strings.TrimPrefix(class, `\`)) != 1 || class[len(class)-1] >= 0x80 || isLetter(class[len(class)-1]) {
+		return 0, 0
+	}
+	for _, form := range []string{"(" + class, class + "(", class} {
+		if after, ok := strings.CutPrefix(rest, form); ok {
+			if after == "" || strings.IndexByte("?*+{", after[0]) >= 0 {
+				return 0, 0
+			}
+			return class[len(class)-1], len(body) - len(after)
+		}
+	}
+	return 0, 0
 }
 
 // beginsLine reports whether a pattern is bound to the beginning of the line.

@@ -1,6 +1,7 @@
 package dates
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ type template struct {
 	anchored bool
 	forms    []form
 	clock    bool // a match has a colon before a digit in it
+	after    byte // with a window, above 0: the window begins behind the first such byte
 	window   int  // above 0: a match lies in that many bytes at the line's beginning
 	words    words
 	lead     *[256]bool // with a window: bytes that a date may begin with; nil: any
@@ -46,7 +48,7 @@ func build(p *piece) (*template, error) {
 	t := &template{name: p.name, kind: p.kind, anchored: p.anchored}
 	if p.anchored && p.bounded {
 		t.window = p.window
-		t.lead = p.lead
+		t.lead, t.after = p.lead, p.after
 	}
 	t.clock, t.words = p.clock, p.words
 	if len(p.places) > 0 {
@@ -165,13 +167,31 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// mayBegin looks at the first bytes of a line: does something that the date may begin with stand
-// there, behind at most two bytes that are no part of a word?
+// begin returns where the window of a template begins, -1 when the line cannot match it.
+func (t *template) begin(line []byte) int {
+	at := 0
+	if t.after > 0 {
+		if at = bytes.IndexByte(line, t.after) + 1; at == 0 {
+			return -1
+		}
+	}
+	if !t.mayBegin(line[at:]) {
+		return -1
+	}
+	return at
+}
+
+// mayBegin looks at the first bytes of a text: does something that the date may begin with stand
+// there, behind at most two bytes that are no part of a word, or none where the place is exact?
 func (t *template) mayBegin(line []byte) bool {
 	if t.lead == nil {
 		return true
 	}
-	for i := 0; i < 3 && i < len(line); i++ {
+	skip := 2
+	if t.after > 0 {
+		skip = 0
+	}
+	for i := 0; i <= skip && i < len(line); i++ {
 		c := line[i]
 		if c >= 0x80 {
 			return true

@@ -274,8 +274,10 @@ func dateLines(all []record) []string {
 			date = date[:i] + pick("", " ", "0", "9", "x", ":", "-", "/") + date[i+1:]
 		}
 		lines = append(lines, pick("", "", "", " ", "[", "<134>1 ", "x", "--", "?!*", "\"timestamp\":\"", "host app[3]: ", "audit(", "type=X msg=audit(",
-			"<W>", "I(", "WARNING:", "t=", "<co ts=\"", "=ERROR REPORT==== ", "1.2.3.4 - - [", "a -- b -- - ", "é ")+date+
-			pick("", "]", " ", "x", ": y", ":12)", "\"", ">", " 7", ",123", " +0100", " PST z", "\t\t+01:00", "é"))
+			"<W>", "I(", "WARNING:", "t=", "<co ts=\"", "=ERROR REPORT==== ", "1.2.3.4 - - [", "a -- b -- - ", "é ",
+			strings.Repeat("long ", 100)+"[")+date+
+			pick("", "]", " ", "x", ": y", ":12)", "\"", ">", " 7", ",123", " +0100", " PST z", "\t\t+01:00", "é",
+				strings.Repeat(" ", 400)+"+0100", strings.Repeat(" ", 400)+"]", strings.Repeat("long ", 100)))
 	}
 	return lines
 }
