@@ -65,7 +65,7 @@ func (f *file) held() bool { return !f.left.IsZero() }
 func pread(fd int, b []byte, at int64) (int, error) {
 	for {
 		n, err := unix.Pread(fd, b, at)
-		if err != unix.EINTR { //nolint:errorlint // a bare errno
+		if err != unix.EINTR {
 			return max(n, 0), err
 		}
 	}
