@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,6 +110,7 @@ type daemon struct {
 	ns     string // network namespace; "": the test's own
 	dir    string
 	config string
+	wrap   []string // a command in front of serve, such as one that drops privileges
 	cmd    *exec.Cmd
 	log    *output
 	done   chan struct{}
@@ -161,7 +163,7 @@ func inNS(ns string, args ...string) *exec.Cmd {
 func (d *daemon) start() *daemon {
 	d.t.Helper()
 	begin := time.Now()
-	d.cmd = inNS(d.ns, filepath.Join(binaries, "stockade"), "serve", "--config", d.config)
+	d.cmd = inNS(d.ns, append(slices.Clone(d.wrap), filepath.Join(binaries, "stockade"), "serve", "--config", d.config)...)
 	d.log = &output{}
 	d.cmd.Stderr, d.cmd.Stdout = d.log, d.log
 	if err := d.cmd.Start(); err != nil {
