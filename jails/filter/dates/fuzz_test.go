@@ -1,8 +1,11 @@
 package dates
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"stockade/jails/filter/engine"
 )
 
 // check holds what is true of every answer.
@@ -22,6 +25,64 @@ func check(t *testing.T, d *Detector, line string) {
 	if again, at2, ok := d.Find([]byte(line), wednesday); !ok || again != c || !at2.Equal(at) {
 		t.Fatalf("%+v %v, then %+v %v", c, at, again, at2)
 	}
+}
+
+// plain returns a detector that searches every line with every template, without a look first.
+func plain(d *Detector) *Detector {
+	c := d.Clone()
+	c.templates = nil
+	bit := 0
+	for _, t := range d.templates {
+		p := *t
+		p.window, p.lead, p.clock, p.after = 0, nil, false, 0
+		p.forms = nil
+		for _, f := range t.forms {
+			f.bit, f.first = bit, nil
+			bit++
+			p.forms = append(p.forms, f)
+		}
+		c.templates = append(c.templates, &p)
+	}
+	c.bare = engine.NewScanner(make([][]string, bit))
+	c.scratch(len(d.caps)/2 - 1)
+	return c
+}
+
+// same compares the answers of two detectors.
+func same(t *testing.T, a, b *Detector, line string) {
+	t.Helper()
+	c, at, ok := a.Find([]byte(line), wednesday)
+	c2, at2, ok2 := b.Find([]byte(line), wednesday)
+	if c != c2 || ok != ok2 || !at.Equal(at2) {
+		t.Fatalf("%q: %+v %v %t, without looking first %+v %v %t", line, c, at, ok, c2, at2, ok2)
+	}
+}
+
+// FuzzLooks holds that the looks before a search never turn a match away.
+func FuzzLooks(f *testing.F) {
+	for _, s := range []string{
+		"Jan 14 10:00:00 host x", "[<2026-01-14T10:00:00.5+02:00 x", "[1387288694.250]", "@400000004c91b044077a9e94", "PDT Apr 16 21:05:29",
+		"type=X msg=audit(1387288694.123:45): x", "20260114T100000,5 +0200", "1.2 - [31/Oct/2006:09:22:55 -0000] x", "a -- b -- - 2026-01-14 10:00:00",
+		"2026-01-14 10:00:00" + strings.Repeat(" ", 300) + "+0100", "\xff 10:00:00", "é2026-01-14 10:00:00", " 4/01/2026 10:00:00", "z Jan 14 10:00:00",
+	} {
+		f.Add(s)
+	}
+	var pairs [][2]*Detector
+	for _, pattern := range []string{
+		"", "{^LN-BEG}", "^[^\\[]*\\[({DATE})\n{^LN-BEG}", "^[^\\[]*(\\[{DATE}\\s*\\])", "^(?:%Y-)?%m-%d[ T]%H:%M:%S(?:\\.%f)?", "(?:%H:%M)?%d|%Y",
+		"{^LN-BEG}%d %b|%Y", "{^LN-BEG}(?:%a)? %H:%M",
+	} {
+		d := mustCompile(f, pattern)
+		pairs = append(pairs, [2]*Detector{d, plain(d)})
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if len(line) > 2000 {
+			return
+		}
+		for _, p := range pairs {
+			same(t, p[0], p[1], line)
+		}
+	})
 }
 
 func FuzzFind(f *testing.F) {
