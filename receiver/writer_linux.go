@@ -20,8 +20,9 @@ type Writers struct {
 
 // writer is what /proc says of a process. Empty fields are unknown.
 type writer struct {
-	exe, unit, comm string
-	until           time.Time
+	exe, unit string
+	carrier   bool
+	until     time.Time
 }
 
 const (
@@ -50,7 +51,7 @@ func (w *Writers) Origin(p *Peer) Origin {
 		return Origin{}
 	}
 	x := w.look(p.PID)
-	if slices.Contains(carriers, path.Base(x.exe)) || slices.Contains(carriers, x.unit) || x.exe == "" && slices.Contains(carriers, x.comm) {
+	if x.carrier {
 		return Origin{}
 	}
 	return Origin{Known: true, UID: uint32(p.UID), Exe: x.exe, Unit: x.unit} //nolint:gosec // a kernel uid fits
@@ -75,9 +76,11 @@ func (w *Writers) look(pid int64) writer {
 	if text, err := os.ReadFile(path.Join(dir, "cgroup")); err == nil {
 		x.unit = unitOf(text)
 	}
-	if comm, err := os.ReadFile(path.Join(dir, "comm")); err == nil {
-		x.comm = string(bytes.TrimSpace(comm))
+	name := path.Base(x.exe)
+	if comm, err := os.ReadFile(path.Join(dir, "comm")); err == nil && x.exe == "" {
+		name = string(bytes.TrimSpace(comm)) // the program may not be read
 	}
+	x.carrier = slices.Contains(carriers, name) || slices.Contains(carriers, x.unit)
 	w.known[pid] = x
 	return x
 }
