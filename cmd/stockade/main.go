@@ -71,7 +71,7 @@ func (a *app) root() *cobra.Command {
 		a.serve(), a.check(),
 		a.status(), a.jails(), a.sources(), a.bans(), a.explain(),
 		a.ban(), a.unban(), a.approve(), a.reload(), a.ping(), a.version(), a.regex(), a.filters(), a.pki(),
-		a.replay(),
+		a.replay(), a.doctor(), a.firewall(),
 	)
 	return root
 }

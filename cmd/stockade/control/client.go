@@ -133,6 +133,15 @@ func (c *Client) Explain(ctx context.Context, t Target) (Explain, error) {
 	return call[Explain](ctx, c, http.MethodGet, "/v1/explain?"+url.Values{"address": {t.String()}}.Encode(), nil)
 }
 
+// Doctor asks what is broken on the way of a line, for one jail or "" for all.
+func (c *Client) Doctor(ctx context.Context, jail string) (Diagnosis, error) {
+	path := "/v1/doctor"
+	if jail != "" {
+		path += "?" + url.Values{"jail": {jail}}.Encode()
+	}
+	return call[Diagnosis](ctx, c, http.MethodGet, path, nil)
+}
+
 // Ban bans by hand.
 func (c *Client) Ban(ctx context.Context, r BanRequest) (BanResult, error) {
 	return call[BanResult](ctx, c, http.MethodPost, "/v1/ban", r)

@@ -32,6 +32,7 @@ func newHandler(s Services, r roles, a *auth, log *slog.Logger) http.Handler {
 		h.answer(w, report, err)
 	}))
 	get(h, mux, "/v1/explain", h.explain, "address")
+	get(h, mux, "/v1/doctor", h.doctor, "jail")
 	list(h, mux, "/v1/jails", func(ctx context.Context, _ url.Values) ([]Jail, error) { return s.Jails.Jails(ctx) })
 	list(h, mux, "/v1/sources", func(ctx context.Context, _ url.Values) ([]Source, error) { return s.Sources.Sources(ctx) })
 	list(h, mux, "/v1/bans", func(ctx context.Context, q url.Values) ([]Ban, error) {

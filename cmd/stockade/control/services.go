@@ -58,6 +58,12 @@ type Explainer interface {
 	Explain(ctx context.Context, t Target) (Explain, error)
 }
 
+// Doctor walks the way of a line, of one jail or of all when jail is "", and tells what is broken. An
+// unknown jail is CodeUsage. The server sets OK and Broken.
+type Doctor interface {
+	Doctor(ctx context.Context, jail string) (Diagnosis, error)
+}
+
 // Reloader reads the configuration again. A bad one changes nothing and is CodeBadConfig with
 // its Problems.
 type Reloader interface {
@@ -82,6 +88,7 @@ type Services struct {
 	Approve    Approver
 	Release    Releaser
 	Explain    Explainer
+	Doctor     Doctor
 	Reload     Reloader
 	Metrics    Meter
 }
@@ -98,6 +105,7 @@ type Daemon interface {
 	Approver
 	Releaser
 	Explainer
+	Doctor
 	Reloader
 	Meter
 }
@@ -106,6 +114,6 @@ type Daemon interface {
 func ServicesOf(d Daemon) Services {
 	return Services{
 		Status: d, JailReport: d, Jails: d, Sources: d, Bans: d,
-		Ban: d, Unban: d, Approve: d, Release: d, Explain: d, Reload: d, Metrics: d,
+		Ban: d, Unban: d, Approve: d, Release: d, Explain: d, Doctor: d, Reload: d, Metrics: d,
 	}
 }

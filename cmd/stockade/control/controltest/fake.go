@@ -301,6 +301,26 @@ func (f *Fake) Explain(_ context.Context, t control.Target) (control.Explain, er
 	return e, nil
 }
 
+// Doctor implements control.Doctor: all is well, or the first degraded state breaks the hook.
+func (f *Fake) Doctor(_ context.Context, jail string) (control.Diagnosis, error) {
+	if jail != "" {
+		if err := known(jail); err != nil {
+			return control.Diagnosis{}, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := control.Diagnosis{Links: []control.Finding{
+		{Link: "source", State: control.LinkOK, Subject: "this-host", Finding: "120 lines, the last 1m0s ago"},
+		{Link: "line", State: control.LinkOK, Finding: "120 lines"},
+		{Link: "trust", State: control.LinkWarning, Subject: "web1", Finding: "refused 3 times: app_not_granted", Remedy: "add the app"},
+	}}
+	for _, x := range f.degraded {
+		d.Links = append(d.Links, control.Finding{Link: "hook", State: control.LinkBroken, Finding: x.Name + ": " + x.Cause, Remedy: "run as root"})
+	}
+	return d, nil
+}
+
 // Reload implements control.Reloader.
 func (f *Fake) Reload(context.Context) (control.ReloadResult, error) {
 	f.mu.Lock()
