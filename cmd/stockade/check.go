@@ -14,24 +14,35 @@ import (
 )
 
 func (a *app) check() *cobra.Command {
-	var strict bool
+	var strict, accept bool
+	var old string
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration: the verdict that serve would give, from the files alone",
 		Args:  cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&strict, "strict", false, "warnings are a negative answer too")
+	c.Flags().StringVar(&old, "against", "", "fail when the change from this `file` lets an attacker do more")
+	c.Flags().BoolVar(&accept, "accept", false, "with --against: only warn")
 	return a.reading(c, func(context.Context, []string) error {
+		if accept && old == "" {
+			return usagef("check: --accept belongs to --against")
+		}
 		problems := daemon.Check(daemon.CheckOptions{Config: a.config})
 		errs := count(problems, config.SeverityError)
-		var samples []config.Problem
+		var further []config.Problem // answers of no, where the configuration as such is good
 		if errs == 0 {
-			samples = a.checkSamples()
+			further = a.checkSamples()
+			if old != "" {
+				further = append(further, a.against(old, accept)...)
+			}
 		}
-		answer := control.Check{Problems: wireProblems(append(problems, samples...))}
+		problems = append(problems, further...)
+		answer := control.Check{Problems: wireProblems(problems)}
 		warnings := count(problems, config.SeverityWarning)
-		answer.OK = errs == 0 && len(samples) == 0 && (!strict || warnings == 0)
-		if err := a.printCheck(answer, errs+len(samples), warnings); err != nil {
+		no := count(further, config.SeverityError)
+		answer.OK = errs == 0 && no == 0 && (!strict || warnings == 0)
+		if err := a.printCheck(answer, errs+no, warnings); err != nil {
 			return err
 		}
 		switch {

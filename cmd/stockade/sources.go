@@ -13,13 +13,18 @@ import (
 )
 
 func (a *app) sources() *cobra.Command {
+	var as string
 	c := &cobra.Command{
 		Use:   "sources",
 		Short: "List the sources of log lines, what they sent and what was refused",
 		Args:  cobra.NoArgs,
 	}
+	c.Flags().StringVar(&as, "as-attacker", "", "say whom an attacker at this `source` could get banned, from the configuration alone")
 	c.AddCommand(a.release())
 	return a.reading(c, func(ctx context.Context, _ []string) error {
+		if as != "" {
+			return a.asAttacker(as)
+		}
 		sources, err := ask(ctx, a, func(c *control.Client) (control.List[control.Source], error) { return c.Sources(ctx) })
 		if err != nil {
 			return err
