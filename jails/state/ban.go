@@ -145,6 +145,49 @@ func (s *Store) unban(prefix netip.Prefix, jail string, match func(*Ban) bool) [
 	return out
 }
 
+// Succeed takes the failures of the user from the prefix's window in the jail, or in every jail
+// when jail is "": whoever knows the password in the end only mistyped it. Failures of other users
+// stay, and so do bans. An empty user takes nothing. It returns how many attempts it took.
+func (s *Store) Succeed(jail string, prefix netip.Prefix, user string) int {
+	defer s.relieve()
+	user = clip(user, maxWord)
+	hash := userHash(user)
+	k := keyOf(prefix.Masked())
+	sh := s.shard(&k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if r := s.peekLocked(sh, &k); r == nil || user == "" || !r.holds(jail, hash) {
+		return 0
+	}
+	c := s.cellLocked(sh, &k)
+	taken := 0
+	for i := range c.row.items {
+		it := &c.row.items[i]
+		if jail != "" && it.jail.name != jail || it.win == nil || !it.win.holds(hash) {
+			continue
+		}
+		it = &s.writeLocked(sh, c).items[i]
+		w, n := it.win.without(user, hash)
+		taken += n
+		if len(w.hits) == 0 {
+			s.dropWindow(it)
+		} else {
+			it.win = w
+		}
+	}
+	return taken
+}
+
+// holds reports whether a window of the row, in the jail or in any, has failures of the user.
+func (r *row) holds(jail string, user uint32) bool {
+	for i := range r.items {
+		if it := &r.items[i]; (jail == "" || it.jail.name == jail) && it.win != nil && it.win.holds(user) {
+			return true
+		}
+	}
+	return false
+}
+
 // MarkEnforced notes whether the kernel was seen to hold the ban of the prefix in the jail. It
 // reports whether there is such a ban.
 func (s *Store) MarkEnforced(prefix netip.Prefix, jail string, enforced bool) bool {

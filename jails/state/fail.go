@@ -129,11 +129,11 @@ func (s *Store) count(w *window, j *jails.Jail, f *Failure, at int64, attempts i
 	if e.Trust == spoofableName {
 		src |= spoofableBit
 	}
-	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src}, j.MaxRetry()+2*j.Corroborate)
 	if s.evidence.Load() >= s.opt.MaxEvidence {
 		e.Raw = ""
 	}
 	e.Raw, e.User, e.Origin = clip(e.Raw, maxRaw), clip(e.User, maxWord), clip(e.Origin, maxWord)
+	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src, user: userHash(e.User)}, j.MaxRetry()+2*j.Corroborate)
 	w.note(*e)
 }
 

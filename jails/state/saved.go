@@ -207,11 +207,21 @@ func (v view) at(nanos int64) int64 { return v.mono - max(v.now.UnixNano()-nanos
 func (v view) loadWindow(w *savedWindow, src func(uint32) uint32) *window {
 	out := &window{keep: w.Keep, half: w.Half, ev: loadEvidence(w.Evidence)}
 	for _, h := range w.Hits {
-		out.hits = append(out.hits, hit{t: v.at(h.Time), n: h.N, src: src(h.Src)})
+		out.hits = append(out.hits, hit{t: v.at(h.Time), n: h.N, src: src(h.Src), user: w.userAt(h.Time)})
 		out.n += int(h.N)
 	}
 	if len(out.hits) == 0 || out.deadline() <= v.mono {
 		return nil
 	}
 	return out
+}
+
+// userAt stands for the user of the failure at that time, as far as its evidence was kept.
+func (w *savedWindow) userAt(nanos int64) uint32 {
+	for i := range w.Evidence {
+		if w.Evidence[i].Time == nanos {
+			return userHash(w.Evidence[i].User)
+		}
+	}
+	return 0
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"hash/maphash"
 	"slices"
 
 	"stockade/jails"
@@ -11,9 +12,21 @@ const maxEvidence = 10
 
 // hit is one failure in a window.
 type hit struct {
-	t   int64 // on the store's clock
-	n   uint32
-	src uint32 // the source's number, see sourceTable; the top bit says that it can be spoofed
+	t    int64 // on the store's clock
+	n    uint32
+	src  uint32 // the source's number, see sourceTable; the top bit says that it can be spoofed
+	user uint32 // see userHash
+}
+
+// userSeed is drawn anew in each process, so that nobody can choose a name that takes another's place.
+var userSeed = maphash.MakeSeed()
+
+// userHash stands for the name of a user in a hit; 0 is no name.
+func userHash(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	return uint32(maphash.String(userSeed, name)) | 1
 }
 
 // spoofableBit marks the hits of sources whose address can be spoofed.
@@ -87,6 +100,28 @@ func (w *window) note(e Evidence) {
 	if len(w.ev) > maxEvidence {
 		w.ev = w.ev[len(w.ev)-maxEvidence:]
 	}
+}
+
+// holds reports whether the window has failures of the user.
+func (w *window) holds(user uint32) bool {
+	return slices.ContainsFunc(w.hits, func(h hit) bool { return h.user == user })
+}
+
+// without returns a copy that lacks the failures of the user, and how many attempts those were.
+func (w *window) without(name string, user uint32) (*window, int) {
+	out := w.clone()
+	out.hits = make([]hit, 0, len(w.hits))
+	taken := 0
+	for _, h := range w.hits {
+		if h.user == user {
+			taken += int(h.n)
+		} else {
+			out.hits = append(out.hits, h)
+		}
+	}
+	out.n -= taken
+	out.ev = slices.DeleteFunc(slices.Clone(w.ev), func(e Evidence) bool { return e.User == name })
+	return out, taken
 }
 
 // within counts the attempts that are at most findtime older than the latest.
