@@ -35,6 +35,8 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	if m.Kind == filter.Success {
 		p.stats.Successes.Add(1)
 		p.successes.note(addr)
+		prefix, _ := p.counted(jail, addr, m.Bits)
+		p.store.Succeed(jail.Name, prefix, m.User)
 		return
 	}
 	if jail.Ignored(addr) {
