@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,7 +78,7 @@ func newInstance(dir string, r record, loc *time.Location) (*instance, error) {
 	spec := f.Raw
 	spec.Names = true // the samples' names were never looked up either
 	entry := &filter.Form{Build: func(dst []byte, l *filter.Line) []byte { return append(dst, l.Text...) }}
-	if in.rebuilt = f.Header && f.Spec.Form.Name == headerForm(LogJournal).Name; in.rebuilt {
+	if in.rebuilt = f.Header && strings.HasPrefix(f.Spec.Form.Name, headerForm(LogJournal).Name); in.rebuilt {
 		entry = f.Spec.Form
 	}
 	spec.Form = &filter.Form{

@@ -119,7 +119,7 @@ func New(e *Expanded) (*Filter, error) {
 	f.Raw.Form = cut
 	switch {
 	case f.Header:
-		f.Spec.Form = headerForm(header)
+		f.Spec.Form = orWhole(headerForm(header), cut, e.DatePattern)
 	case f.startsWithHost():
 		f.Spec.Form = hostForm()
 	case f.startsBlank():

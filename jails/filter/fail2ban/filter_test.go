@@ -85,6 +85,22 @@ func TestForms(t *testing.T) {
 	}
 }
 
+func TestALineWithoutHostAndAppIsALineOfAFile(t *testing.T) {
+	form := read(t, appFiles(), "", "").Spec.Form
+	l := &filter.Line{Text: []byte("Jan 14 10:00:00 web1 app[7]: mary from 192.0.2.7"), Time: entry("", "", "").Time}
+	if got := string(form.Build(nil, l)); got != " web1 app[7]: mary from 192.0.2.7" {
+		t.Errorf("%q", got)
+	}
+	if got := string(form.Original(nil, l)); got != string(l.Text) {
+		t.Errorf("original %q", got)
+	}
+	l = entry("app", "", "mary from 192.0.2.7")
+	l.Host = nil
+	if got := string(form.Build(nil, l)); got != " localhost app: mary from 192.0.2.7" {
+		t.Errorf("without a host: %q", got)
+	}
+}
+
 func TestAFilterOfAFileOfItsOwn(t *testing.T) {
 	f := files{"app.conf": "[Definition]\nfailregex = ^\\s*\\[error\\] <HOST>\ndatepattern = {^LN-BEG}\njournalmatch = _COMM=app\n"}
 	got := read(t, f, "", "")

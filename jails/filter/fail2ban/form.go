@@ -2,6 +2,7 @@ package fail2ban
 
 import (
 	"bytes"
+	"strconv"
 	"time"
 
 	"stockade/jails/filter"
@@ -49,6 +50,33 @@ func headerForm(logtype string) *filter.Form {
 	}
 }
 
+// orWhole uses the form for entries, and takes a line that has neither host nor app for a line of
+// a file, header and all, whose date is cut out.
+func orWhole(form, whole *filter.Form, datePattern string) *filter.Form {
+	out := *form
+	if datePattern != lineDates {
+		out.Name += " " + strconv.Quote(datePattern)
+	}
+	out.Build = func(dst []byte, l *filter.Line) []byte {
+		if len(l.App)+len(l.Host) == 0 {
+			return whole.Build(dst, l)
+		}
+		return form.Build(dst, l)
+	}
+	if form.Original != nil {
+		out.Original = func(dst []byte, l *filter.Line) []byte {
+			if len(l.App)+len(l.Host) == 0 {
+				return whole.Original(dst, l)
+			}
+			return form.Original(dst, l)
+		}
+	}
+	return &out
+}
+
+// lineDates is the date pattern of most filters of syslog files.
+const lineDates = "{^LN-BEG}"
+
 // hostForm writes the host in front of the message, for senders whose messages have no name of a
 // program: what was taken for one is the beginning of the message.
 func hostForm() *filter.Form {
@@ -69,8 +97,11 @@ func appendHeader(dst []byte, l *filter.Line, dated bool) []byte {
 	if dated {
 		dst = append(dst, ' ')
 	}
-	if len(l.Host) > 0 {
+	switch {
+	case len(l.Host) > 0:
 		dst = append(append(dst, l.Host...), ' ')
+	case len(l.App) > 0:
+		dst = append(dst, "localhost "...) // many patterns want a host before an app
 	}
 	if len(l.App) == 0 {
 		return dst
