@@ -56,6 +56,7 @@ type Input struct {
 	saved   string
 	savedAt time.Time
 	last    positions
+	began   time.Time     // of Run
 	backoff time.Duration // the first one
 }
 
@@ -125,6 +126,7 @@ func (in *Input) Stats() Stats {
 // one second at first and a minute at most.
 func (in *Input) Run(ctx context.Context) error {
 	defer in.save(true)
+	in.began = time.Now()
 	wait := in.backoff
 	for {
 		began := time.Now()
@@ -147,14 +149,14 @@ func (in *Input) Run(ctx context.Context) error {
 	}
 }
 
-// args are journalctl's. The first time it shows the last record there is, so that the first
-// output says it has found the end.
+// args are journalctl's. Without a cursor it begins with what was written since the first start:
+// so nothing depends on when journalctl has found the end.
 func (in *Input) args() []string {
-	args := append(append([]string(nil), in.o.Args...), "--output=export", "--follow", "--quiet")
+	args := append(append([]string(nil), in.o.Args...), "--output=export", "--follow", "--quiet", "--no-tail")
 	if len(in.cursor) > 0 {
-		args = append(args, "--no-tail", "--after-cursor="+string(in.cursor))
+		args = append(args, "--after-cursor="+string(in.cursor))
 	} else {
-		args = append(args, "--lines=1")
+		args = append(args, fmt.Sprintf("--since=@%d.%06d", in.began.Unix(), in.began.Nanosecond()/1000))
 	}
 	return append(args, in.o.Config.Matches...)
 }
@@ -176,6 +178,7 @@ func (in *Input) follow(ctx context.Context) error {
 		return err
 	}
 	in.running.Store(true)
+	in.once.Do(func() { close(in.ready) })
 	in.log.Info("reading the journal", "pid", cmd.Process.Pid)
 	err = in.read(out)
 	cancel() // after an error of the format it still runs
@@ -203,14 +206,6 @@ func (p *pipe) Read(b []byte) (int, error) {
 
 // read hands on the records of one run of journalctl.
 func (in *Input) read(out io.Reader) error {
-	began := time.Now()
-	fresh := len(in.cursor) == 0
-	if fresh {
-		stop := time.AfterFunc(time.Second, in.positioned) // an empty journal shows nothing
-		defer stop.Stop()
-	} else {
-		in.positioned()
-	}
 	p := &pipe{in: in, sink: in.o.Open(false), r: out}
 	defer p.sink.Flush()
 	r, m := NewReader(p), newMapper(in.o.Config.Name)
@@ -222,18 +217,10 @@ func (in *Input) read(out io.Reader) error {
 		in.cursor = append(in.cursor[:0], rec.Get(Cursor)...)
 		if id, n, at, ok := positionOf(rec); ok {
 			in.sequence(id, n, at)
-			if fresh && at < began.UnixMicro() {
-				fresh = false
-				in.positioned()
-				continue // the last record before us
-			}
 		}
-		fresh = false
 		in.put(p.sink, &m, rec)
 	}
 }
-
-func (in *Input) positioned() { in.once.Do(func() { close(in.ready) }) }
 
 // sequence counts the records that are missing. Where matches choose among records, or not all of
 // them may be read, numbers are missing by right.

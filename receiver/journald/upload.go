@@ -156,7 +156,9 @@ func (u *Upload) Run(ctx context.Context) error {
 	if server.Shutdown(grace) != nil {
 		_ = server.Close() // who has not ended by now is cut
 	}
-	<-stopped
+	if serveErr := <-stopped; err == nil && !errors.Is(serveErr, http.ErrServerClosed) && !errors.Is(serveErr, net.ErrClosed) {
+		err = serveErr
+	}
 	u.handlers.Wait()
 	wg.Wait()
 	u.save()
