@@ -23,6 +23,23 @@ sources: [{name: this-host, listener: local, jails: ["*"]}]
 jails: [{name: sshd, filter: sshd, origin: {uid: [$UIDS]}}]
 `
 
+// The two ways in which the built-in default reads the local journal of a systemd host.
+const (
+	// JournalSocket takes what journald forwards.
+	JournalSocket = "socket"
+	// JournalProgram runs journalctl.
+	JournalProgram = "journalctl"
+)
+
+// journalDefaults are added to hostDefaults, by Options.Journal.
+var journalDefaults = map[string]string{
+	JournalSocket: `listeners: [{name: journal, transport: unixgram, path: /run/systemd/journal/syslog, mode: "0600"}]
+sources: [{name: journal, listener: journal, jails: ["*"]}]
+`,
+	JournalProgram: `journals: [{name: journal}]
+`,
+}
+
 // defaultTree returns the tree of a default text with the folders and uids of this process.
 func defaultTree(text string, o Options, f Folders, problems *problems) *node {
 	uids := "0"

@@ -27,6 +27,9 @@ type Options struct {
 	// that is read.
 	Root bool
 	UID  int
+	// Journal says how the built-in default reads the local journal: JournalSocket, JournalProgram,
+	// or "" for not at all.
+	Journal string
 
 	defaultFile string // what tests read instead of DefaultFile
 }
@@ -72,6 +75,9 @@ func Load(o Options) (*Loaded, error) {
 	tree := defaultTree(baseDefaults, o, l.Folders, &l.problems)
 	if len(l.Files) == 0 && len(l.problems.list) == 0 {
 		layers = append(layers, defaultTree(hostDefaults, o, l.Folders, &l.problems))
+		if journal := journalDefaults[o.Journal]; journal != "" {
+			layers = append(layers, defaultTree(journal, o, l.Folders, &l.problems))
+		}
 	}
 	for _, layer := range layers {
 		l.decode(&Config{}, layer)

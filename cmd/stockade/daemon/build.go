@@ -150,8 +150,9 @@ func Spec(c jails.Config) (filter.Spec, error) {
 
 func (b *built) buildNever() {
 	list := func(key string, entries []string) {
-		_, addresses := host.SplitNames(entries) // names are looked up while serving
-		for _, p := range jails.ParseAddrList(addresses, os.ReadFile, func(int, string) {}) { // Check reported faults
+		// Names are looked up while serving, and Check reported faults.
+		_, addresses := host.SplitNames(entries)
+		for _, p := range jails.ParseAddrList(addresses, os.ReadFile, func(int, string) {}) {
 			b.never = append(b.never, pipeline.Protected{Prefix: p, Why: key})
 		}
 	}

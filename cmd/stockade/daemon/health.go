@@ -41,6 +41,7 @@ type health struct {
 	on    []condition
 	asked time.Time // when the kernel was asked and has not answered yet; zero: it has
 	fault error     // its last answer
+	lost  string    // why our table could not be repaired; "": it is whole
 }
 
 // condition is one reason to be degraded. Name and subject together are its identity.
@@ -100,20 +101,38 @@ func (h *health) summary() string {
 	return fmt.Sprintf("DEGRADED %s (and %d more)", first, len(list)-1)
 }
 
-// askKernel asks for one element of our table, again and again: it answers only while the table is
-// there and ours.
+// lose notes that our table is not as it must be and could not be repaired.
+func (h *health) lose(why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost = why
+}
+
+// askKernel asks for one element, again and again, and looks at a table that was lost until it is
+// whole.
 func (h *health) askKernel(ctx context.Context, fw *nft.Enforcer) {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
-	nobody := []netip.Addr{netip.AddrFrom4([4]byte{}), netip.IPv6Unspecified()}
+	nobody := []netip.Addr{netip.AddrFrom4([4]byte{})}
 	for {
 		h.mu.Lock()
 		h.asked = time.Now()
+		lost := h.lost
 		h.mu.Unlock()
 		_, err := fw.Witnessed(ctx, nobody)
+		if err == nil && lost != "" {
+			var flaws []string
+			flaws, err = nft.Verify(nft.Options{Config: h.d.current.get().loaded.Config.Firewall})
+			if err == nil && len(flaws) == 0 {
+				lost = ""
+			}
+		}
 		h.mu.Lock()
 		if ctx.Err() == nil {
 			h.fault = err
+		}
+		if lost == "" {
+			h.lost = ""
 		}
 		h.asked = time.Time{}
 		h.mu.Unlock()
@@ -163,11 +182,13 @@ type adder func(name, subject, format string, args ...any)
 
 func (h *health) lookAtKernel(now time.Time, add adder) {
 	h.mu.Lock()
-	fault, asked := h.fault, h.asked
+	fault, asked, lost := h.fault, h.asked, h.lost
 	h.mu.Unlock()
 	switch {
 	case !asked.IsZero() && now.Sub(asked) > kernelSilence:
 		add("firewall", "", "the kernel has not answered for %s: bans may not be enforced", now.Sub(asked).Round(time.Second))
+	case lost != "":
+		add("firewall", "", "our table in the kernel is not whole, bans may not be enforced: %s", lost)
 	case fault != nil:
 		add("firewall", "", "our table in the kernel cannot be read, bans may not be enforced: %v", fault)
 	}

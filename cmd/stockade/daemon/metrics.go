@@ -195,7 +195,7 @@ func (d *daemon) healthMetrics() []control.Metric {
 func (d *daemon) listenerStats() []receiver.ListenerStats {
 	var all []receiver.ListenerStats
 	d.inputs.each(func(t Task) {
-		if l, ok := t.(*receiver.Listener); ok {
+		if l, ok := t.(interface{ Stats() receiver.ListenerStats }); ok {
 			all = append(all, l.Stats())
 		}
 	})

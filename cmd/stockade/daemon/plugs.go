@@ -15,10 +15,12 @@ import (
 func (d *daemon) plugs(c *config.Config) []plug {
 	var list []plug
 	for _, l := range c.Listeners {
+		o := receiver.Options{Config: l, Registry: d.registry, Open: d.pipeline.Open, Log: d.log, Inherited: d.inherited[l.Name]}
 		list = append(list, plug{"listener " + l.Name, l, func() (Task, error) {
-			return receiver.Listen(receiver.Options{
-				Config: l, Registry: d.registry, Open: d.pipeline.Open, Log: d.log, Inherited: d.inherited[l.Name],
-			})
+			if l.Transport == "journal-upload" {
+				return journald.Listen(o, c.StateDir)
+			}
+			return receiver.Listen(o)
 		}})
 	}
 	for _, t := range c.Tails {
@@ -36,6 +38,18 @@ func (d *daemon) plugs(c *config.Config) []plug {
 		}})
 	}
 	return list
+}
+
+// journalWay says how the built-in default reads the local journal, and the same for people.
+func journalWay() (way, text string) {
+	w := journald.Feed()
+	switch {
+	case w.Socket != "":
+		return config.JournalSocket, w.Text
+	case w.Journalctl != "":
+		return config.JournalProgram, w.Text
+	}
+	return "", w.Text
 }
 
 // warnInherited names the sockets that systemd passed in for nobody.

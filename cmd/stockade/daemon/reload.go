@@ -14,9 +14,7 @@ import (
 func (d *daemon) Reload(ctx context.Context) (control.ReloadResult, error) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	opts := config.ProcessOptions(d.options.Config)
-	opts.StrictEnv = true
-	next, err := load(opts, d.override, d.registry.Load())
+	next, err := load(d.configOptions(), d.override, d.registry.Load())
 	if err != nil {
 		return control.ReloadResult{}, badConfig(err)
 	}

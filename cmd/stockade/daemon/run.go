@@ -36,14 +36,18 @@ type Options struct {
 // be used.
 func Run(ctx context.Context, o Options) error {
 	d := &daemon{options: o, started: time.Now()}
-	opts := config.ProcessOptions(o.Config)
-	opts.StrictEnv = true
+	var journal string
+	d.journal, journal = journalWay()
+	opts := d.configOptions()
 	b, err := load(opts, d.override, nil)
 	if err != nil {
 		return err
 	}
 	d.log = newLogger(o.Stderr, b.loaded.Config.Log)
 	d.sayConfig(b.loaded)
+	if len(b.loaded.Files) == 0 {
+		d.log.Info("local journal", "feed", journal)
+	}
 	if err := b.loaded.Folders.Create(opts.UID); err != nil {
 		return err
 	}
@@ -67,6 +71,7 @@ func Run(ctx context.Context, o Options) error {
 // daemon is a running Stockade. It implements control.Daemon.
 type daemon struct {
 	options   Options
+	journal   string // how the built-in default reads the local journal
 	log       *slog.Logger
 	started   time.Time
 	store     *state.Store
@@ -85,6 +90,14 @@ type daemon struct {
 	degraded  conditions
 	current   current
 	reloading sync.Mutex
+}
+
+// configOptions say where the daemon's configuration comes from.
+func (d *daemon) configOptions() config.Options {
+	opts := config.ProcessOptions(d.options.Config)
+	opts.StrictEnv = true
+	opts.Journal = d.journal
+	return opts
 }
 
 func (d *daemon) override(c *config.Config) {

@@ -28,10 +28,20 @@ func (w *watcher) Ready() <-chan struct{} { return w.ready }
 
 // Run watches until ctx is done.
 func (w *watcher) Run(ctx context.Context) error {
+	said := ""
 	return w.nft.Watch(ctx, func(l nft.Loss) {
 		what := strings.Join(l.What, "; ")
-		w.d.log.Warn("another program changed our nftables table; it was repaired", "what", what, "by", l.By, "err", l.Err)
-		if !l.Elements || l.Err != nil {
+		if l.Err != nil {
+			w.d.health.lose(l.Err.Error())
+			if why := l.Err.Error(); why != said { // it is tried again every second
+				said = why
+				w.d.log.Warn("another program changed our nftables table, and it cannot be repaired", "what", what, "by", l.By, "err", l.Err)
+			}
+			return
+		}
+		said = ""
+		w.d.log.Warn("another program changed our nftables table; it was repaired", "what", what, "by", l.By)
+		if !l.Elements {
 			return
 		}
 		if err := w.d.pipeline.Reassert(ctx); err != nil && ctx.Err() == nil {
