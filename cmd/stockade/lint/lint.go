@@ -83,7 +83,7 @@ func free(side []item, before bool) bool {
 			it = side[len(side)-1-i]
 		}
 		switch {
-		case it.wild && it.set.holds(anyText):
+		case it.wild && it.leaves(anyText):
 			return true
 		case it.edge:
 			bound = true
@@ -121,7 +121,8 @@ func supply(pattern string, n *node, say func(severity, format string, args ...a
 				"allow no spaces there (\\S+), or let the pattern end right behind the address with $", line, forged)
 			return
 		}
-		if it.set.holds(sample(before[i+1:])+"0.") && (open(n, after, sample(before[i+1:])) || leads(before[:i])) {
+		other := sample(before[i+1:]) + trialAddresses[0][1]
+		if it.leaves(other) && (open(n, after, other) || leads(before[:i])) {
 			say(Warning, "the text before the address may be anything, so it could hold another address in its place: "+
 				"write what the daemon puts there, allow no spaces (\\S+), or anchor what follows the address with $")
 			return
@@ -142,12 +143,12 @@ func leads(before []item) bool {
 
 // open reports whether the rest of a true line could hide behind a forged address: the pattern is
 // not held at its end, or a wildcard behind the address holds such text.
-func open(n *node, after []item, mid string) bool {
+func open(n *node, after []item, other string) bool {
 	if !n.bound(kEnd) {
 		return true
 	}
 	for _, it := range after {
-		if it.wild && it.set.holds(mid+"0.") {
+		if it.leaves(other) {
 			return true
 		}
 	}

@@ -27,6 +27,8 @@ func TestFilter(t *testing.T) {
 		{"a group at both ends", `(?:^a <HOST>$|^b <HOST>$)`, nil},
 		{"tags of fail2ban", `^<F-USER>\S+</F-USER> from <ADDR>:<F-PORT>\d+</F-PORT>$`, nil},
 
+		{"an optional part that is well formed", `^\[\S+:\S+\](?: \[pid \d+(?::\S+ \d+)?\])? \[client <HOST>\] bad$`, nil},
+		{"pairs whose values cannot end early", `^\{(?:"\w+":"[^"]*",){0,20}"ip":"<HOST>","x":"[^"]*"\}$`, nil},
 		{"no anchors", `Failed login from <HOST> port \d+`, []string{"0 warning it is not anchored: "}},
 		{"no beginning", `Failed login from <HOST>$`, []string{"0 warning it is not anchored at its beginning"}},
 		{"no end", `^Failed login from <HOST>`, []string{"0 warning it is not anchored at its end"}},
@@ -55,6 +57,8 @@ func TestFilter(t *testing.T) {
 		},
 		{"IPv6 alone, proven", `^user .*? from <IP6> .*$`, []string{"reports 2001:db8:9::1"}},
 		{"a name, by its tag, proven", `^user <F-USER>.*?</F-USER> from <HOST>\b.*$`, []string{"reports 203.0.113.9"}},
+		{"the freer alternative counts", `^user (?:\S+|.*?) from <HOST> .*$`, []string{"reports 203.0.113.9"}},
+		{"a lookahead that keeps the text out", `^user (?:(?! from ).)*? from <HOST> .*$`, nil},
 		{"a group that repeats, proven", `^user (?:\S+ )*?from <HOST> .*$`, []string{"reports 203.0.113.9"}},
 		{
 			"greedy and open: possible", `^Failed password for .* from <HOST> .*$`,

@@ -1,5 +1,7 @@
 package lint
 
+import "math/bits"
+
 // kind is the kind of a node of a pattern.
 type kind uint8
 
@@ -27,6 +29,7 @@ type node struct {
 	set      set
 	subs     []*node
 	min, max int
+	source   string // of a repeat: as it was written
 }
 
 // set is a set of ASCII characters; others are not told apart here.
@@ -57,6 +60,9 @@ func (s set) has(c byte) bool { return c < 128 && s[c/64]&(1<<(c%64)) != 0 }
 func (s set) not() set { return set{^s[0], ^s[1]} }
 
 func (s set) or(o set) set { return set{s[0] | o[0], s[1] | o[1]} }
+
+// size is the number of characters in s.
+func (s set) size() int { return bits.OnesCount64(s[0]) + bits.OnesCount64(s[1]) }
 
 // holds reports whether every character of text is in s.
 func (s set) holds(text string) bool {

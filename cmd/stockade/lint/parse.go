@@ -56,13 +56,14 @@ func (p *parser) alternatives() *node {
 func (p *parser) sequence() *node {
 	n := &node{kind: kConcat}
 	for p.at < len(p.text) && p.peek() != '|' && p.peek() != ')' {
-		n.subs = append(n.subs, p.repeat(p.atom()))
+		from := p.at
+		n.subs = append(n.subs, p.repeat(from, p.atom()))
 	}
 	return n
 }
 
-// repeat reads the quantifiers that follow an atom.
-func (p *parser) repeat(n *node) *node {
+// repeat reads the quantifiers that follow an atom, which begins at from.
+func (p *parser) repeat(from int, n *node) *node {
 	for {
 		r := node{kind: kRepeat, subs: []*node{n}, max: unlimited}
 		switch {
@@ -77,6 +78,7 @@ func (p *parser) repeat(n *node) *node {
 			}
 		}
 		_ = p.take("?") || p.take("+")
+		r.source = p.text[from:p.at]
 		n = &r
 	}
 }

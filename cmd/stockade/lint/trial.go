@@ -53,7 +53,7 @@ func (t *trial) attack(before, after []item, i int) (line, forged string, proven
 			continue
 		}
 		for _, fill := range []string{mid + victim + tail, own + mid + victim + tail, mid + victim + " ", own + mid + victim + " "} {
-			if !before[i].set.holds(fill) {
+			if !before[i].holds(fill) {
 				continue
 			}
 			if line = head + fill + rest; t.address(line) == victim {
