@@ -37,6 +37,10 @@ func (f *Feed) Put(e *receiver.Entry) {
 		st.Continued.Add(1)
 		return
 	}
+	if e.Truncated { // an address at the cut may be a part of another
+		st.Truncated.Add(1)
+		return
+	}
 	route := plan.set.Route(e.App)
 	if route.Empty() {
 		st.Ignored.Add(1)

@@ -6,11 +6,12 @@ import (
 )
 
 // Stats counts lines by what became of them: each line put in is counted in Lines and in exactly
-// one of Ignored, Continued, Refused, Repeated, Dropped, Unmatched and Matched.
+// one of Ignored, Continued, Truncated, Refused, Repeated, Dropped, Unmatched and Matched.
 type Stats struct {
 	Lines     atomic.Int64
 	Ignored   atomic.Int64 // no jail listens to the app
 	Continued atomic.Int64 // the rest of a record that its carrier cut
+	Truncated atomic.Int64 // longer than the limit: their end is missing
 	Refused   atomic.Int64 // outside the source's grants
 	Repeated  atomic.Int64 // sent again after a connection broke
 	Dropped   atomic.Int64 // a queue was full
