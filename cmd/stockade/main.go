@@ -21,7 +21,7 @@ import (
 	"stockade/jails/filter"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(habit(os.Args), os.Stdin, os.Stdout, os.Stderr)) }
 
 // app is what all verbs share: where they read and write, and the flags that every verb takes.
 type app struct {
@@ -72,6 +72,7 @@ func (a *app) root() *cobra.Command {
 		a.status(), a.jails(), a.sources(), a.bans(), a.explain(),
 		a.ban(), a.unban(), a.approve(), a.reload(), a.ping(), a.version(), a.regex(), a.filters(), a.pki(),
 		a.replay(), a.doctor(), a.firewall(),
+		a.configs(), a.client(),
 	)
 	return root
 }
