@@ -43,7 +43,7 @@ func (c *compiler) patterns() {
 }
 
 func (c *compiler) text(i int, text string, r *rule) bool {
-	expr, err := translate(text)
+	expr, early, err := translate(text)
 	if err != nil {
 		var bad *textError
 		offset := -1
@@ -58,6 +58,7 @@ func (c *compiler) text(i int, text string, r *rule) bool {
 		c.fault("pattern", i, text, -1, "%v", err)
 		return false
 	}
+	r.early = early
 	r.re, r.needs, r.roles = re, re.Literals(), newRoles(re.Names(), true)
 	if i := slices.Index(re.Names(), "mlfid"); i >= 0 {
 		c.fault("pattern", i, text, -1, "a field cannot be called mlfid")

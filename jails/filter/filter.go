@@ -40,6 +40,7 @@ type rule struct {
 	proof  Proof
 	count  Count
 	step   uint8
+	early  bool     // native: the address stands before all that a client can choose freely
 	needs  []string // literals of which a line must have one; nil: none known
 }
 

@@ -16,9 +16,11 @@ type Line struct {
 	App      []byte // app name; empty when the line has none
 	Host     []byte // claimed host name
 	PID      []byte
+	Whole    []byte    // of a file: the line as it was written, with header and date; else empty
 	Text     []byte    // the message without its syslog header, without a final newline
 	Time     time.Time // the time at which the line counts
 	Facility int8      // -1 when unknown
+	Cut      bool      // the end of Text is missing, or may be
 	Source   string    // the source's name: part of the key under which ids join lines
 }
 

@@ -9,9 +9,11 @@ import (
 // matchNative gives a line to a filter of native patterns: the first that matches and names a
 // readable address, or none at all, decides.
 func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *Line, subject []byte, times int) {
+	// What is left of a cut line may end in words that the client chose, at the place it chose.
+	whole := !line.Cut && (flt.spec.Cut == 0 || len(subject) < flt.spec.Cut)
 	for i := range flt.rules {
 		rule := &flt.rules[i]
-		if !bit(hits, p.first+i) || !m.find(rule, subject) {
+		if !bit(hits, p.first+i) || !whole && !rule.early || !m.find(rule, subject) {
 			continue
 		}
 		if !facilityFits(flt, line) {

@@ -26,6 +26,7 @@ type Spec struct {
 	Patterns []Pattern
 	Facility []int8 // syslog facilities that a line may have; empty: any. An unknown one (-1) passes
 	Join     Join   // how lines of one connection are joined, for native patterns
+	Cut      int    // native patterns: the daemon may have cut a text of so many bytes; 0: it cuts none
 }
 
 // MaxMaxLines is the highest MaxLines that Compile accepts.

@@ -25,14 +25,17 @@ func (e *textError) Error() string { return e.reason }
 
 // translate turns the catalogue's notation into a regular expression that is anchored at both
 // ends. The notation is described in catalogue/README.md.
-func translate(pattern string) (string, error) {
+//
+// early says that nothing a client might choose stands before the address, so that the end of a
+// line is not needed to tell whose words it is.
+func translate(pattern string) (expr string, early bool, err error) {
 	p := textParser{in: pattern}
 	p.out.WriteString("^")
 	if err := p.sequence(false); err != nil {
-		return "", err
+		return "", false, err
 	}
 	p.out.WriteString("$")
-	return p.out.String(), nil
+	return p.out.String(), p.early, nil
 }
 
 type textParser struct {
@@ -40,6 +43,9 @@ type textParser struct {
 	pos  int
 	out  strings.Builder
 	last neighbour // what was read last
+
+	open  bool // a field that takes more than digits was read
+	early bool // {addr} was read before such a field
 }
 
 // neighbour tells what may stand beside {addr}: text that cannot be a part of an address.
@@ -115,6 +121,8 @@ func (p *textParser) field() error {
 		}
 		return p.alternatives(start, open, ")")
 	}
+	p.early = p.early || name == "addr" && !p.open
+	p.open = p.open || kind != '=' && kind != '#' && name != "port" && name != "n"
 	if kind == '^' || kind == '~' || kind == '!' {
 		if p.last == address {
 			return p.fail(start, "{addr} needs literal text between it and another field")

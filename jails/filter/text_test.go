@@ -24,7 +24,7 @@ func TestTranslate(t *testing.T) {
 		{in: "bad {x^}", fault: "needs characters"},
 	}
 	for _, tt := range tests {
-		got, err := translate(tt.in)
+		got, _, err := translate(tt.in)
 		if tt.fault == "" && (err != nil || got != tt.want) {
 			t.Errorf("%q: %q, %v", tt.in, got, err)
 		}

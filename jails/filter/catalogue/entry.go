@@ -26,6 +26,7 @@ type Entry struct {
 	Origin   Origin    `yaml:"origin"`
 	Facility []string  `yaml:"facility"` // kern
 	Join     string    `yaml:"join"`     // pid, addr
+	Cut      int       `yaml:"cut"`      // the daemon may have cut a text of so many bytes; 0: it cuts none
 	Source   string    `yaml:"source"`   // where the message formats are known from
 	Patterns []Pattern `yaml:"patterns"`
 	Samples  []Sample  `yaml:"samples"`
@@ -138,7 +139,7 @@ func (e *Entry) Spec(mode string) (filter.Spec, error) {
 		return fault("mode %q must be normal or aggressive", mode)
 	}
 	s := filter.Spec{
-		Name: e.Name, Title: e.Title, Apps: e.Apps, Device: e.Device,
+		Name: e.Name, Title: e.Title, Apps: e.Apps, Device: e.Device, Cut: e.Cut,
 		Origin: filter.Origin{UID: e.Origin.UID, User: e.Origin.User},
 	}
 	var ok bool

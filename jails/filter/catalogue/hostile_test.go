@@ -33,55 +33,61 @@ var addrLike = regexp.MustCompile(`(?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F]*:[0-9a-fA
 // hostile makes field values out of scraps and out of the filter's own sample lines, in which
 // every address is replaced by one that did nothing.
 type hostile struct {
-	rnd   *rand.Rand
-	lines []string
+	rnd    *rand.Rand
+	pieces []string // scraps and sample lines, each with every evil address
+	lines  int      // the first so many pieces are lines
+	buf    []byte
 }
 
 func newHostile(e *Entry) *hostile {
 	h := &hostile{rnd: rand.New(rand.NewPCG(1, 2))}
 	for _, s := range e.Samples {
 		for _, l := range append([]string{s.Line}, s.Lines...) {
-			if l != "" {
-				h.lines = append(h.lines, Plain(l))
+			for _, addr := range evil {
+				if l != "" {
+					h.pieces = append(h.pieces, addrLike.ReplaceAllLiteralString(Plain(l), addr))
+				}
 			}
+		}
+	}
+	h.lines = len(h.pieces)
+	for _, s := range scraps {
+		for _, addr := range evil {
+			h.pieces = append(h.pieces, strings.ReplaceAll(s, "%s", addr))
 		}
 	}
 	return h
 }
 
-func (h *hostile) evil() string { return evil[h.rnd.IntN(len(evil))] }
-
+// piece returns a scrap, or a line or its beginning, its end or its middle.
 func (h *hostile) piece() string {
-	switch h.rnd.IntN(4) {
-	case 0, 1:
-		s := scraps[h.rnd.IntN(len(scraps))]
-		return strings.ReplaceAll(s, "%s", h.evil())
-	default:
-		l := addrLike.ReplaceAllString(h.lines[h.rnd.IntN(len(h.lines))], h.evil())
-		lo := h.rnd.IntN(len(l) + 1)
-		if h.rnd.IntN(2) == 0 {
-			lo = 0
-		}
-		hi := lo + h.rnd.IntN(len(l)-lo+1)
-		if h.rnd.IntN(2) == 0 {
-			hi = len(l)
-		}
-		return l[lo:hi]
+	if h.rnd.IntN(2) == 0 {
+		return h.pieces[h.lines+h.rnd.IntN(len(h.pieces)-h.lines)]
 	}
+	l := h.pieces[h.rnd.IntN(h.lines)]
+	lo, hi := 0, len(l)
+	if h.rnd.IntN(2) == 0 {
+		lo = h.rnd.IntN(len(l) + 1)
+	}
+	if h.rnd.IntN(2) == 0 {
+		hi = lo + h.rnd.IntN(len(l)-lo+1)
+	}
+	return l[lo:hi]
 }
 
 func (h *hostile) field() string {
-	var b strings.Builder
+	h.buf = h.buf[:0]
 	for range 1 + h.rnd.IntN(4) {
-		b.WriteString(h.piece())
+		h.buf = append(h.buf, h.piece()...)
 	}
-	return b.String()
+	return string(h.buf)
 }
 
 // fill replaces each marked part of a sample by a hostile value, as the daemon would write it.
 // Parts that are equal in the sample are equal in the answer: a daemon may name a user twice.
 func (h *hostile) fill(line, escape string, same map[string]string) string {
 	var b strings.Builder
+	b.Grow(1024)
 	for {
 		before, rest, ok := strings.Cut(line, openMark)
 		b.WriteString(before)
@@ -100,6 +106,7 @@ func (h *hostile) fill(line, escape string, same map[string]string) string {
 // escapeAs writes a value as daemons with that habit do.
 func escapeAs(how, s string) string {
 	var b strings.Builder
+	b.Grow(len(s) + 16)
 	for i := range len(s) {
 		c := s[i]
 		switch {
