@@ -6,6 +6,7 @@ import (
 
 	"stockade/jails/filter"
 	"stockade/receiver"
+	"stockade/receiver/decode"
 )
 
 const (
@@ -28,6 +29,7 @@ type item struct {
 	origin   receiver.Origin
 	facility int8
 	repeat   int
+	file     bool // a line of a file: raw is what was written
 	host     span
 	app      span
 	pid      span
@@ -87,6 +89,7 @@ func (b *batch) add(e *receiver.Entry, at time.Time, g *grant, r filter.Route) {
 		origin:   e.Origin,
 		facility: e.Facility,
 		repeat:   max(e.Repeat, 1),
+		file:     e.Form == decode.File,
 		host:     b.keep(e.Hostname),
 		app:      b.keep(e.App),
 		pid:      b.keep(e.ProcID),

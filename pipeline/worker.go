@@ -58,6 +58,9 @@ func (w *worker) work(b *batch) {
 			Facility: it.facility,
 			Source:   it.source.Name,
 		}
+		if it.file {
+			w.line.Whole = b.text(it.raw)
+		}
 		matches := w.matcher.Match(&w.line, it.route)
 		if len(matches) == 0 {
 			w.p.stats.Unmatched.Add(1)

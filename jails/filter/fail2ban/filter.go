@@ -121,7 +121,7 @@ func New(e *Expanded) (*Filter, error) {
 	case f.Header:
 		f.Spec.Form = orWhole(headerForm(header), cut, e.DatePattern)
 	case f.startsWithHost():
-		f.Spec.Form = hostForm()
+		f.Spec.Form = orWhole(hostForm(), cut, e.DatePattern)
 	case f.startsBlank():
 		f.Spec.Form = textForm("fail2ban/blank "+strconv.Quote(e.DatePattern), d, true)
 	default:

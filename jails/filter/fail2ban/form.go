@@ -50,22 +50,33 @@ func headerForm(logtype string) *filter.Form {
 	}
 }
 
-// orWhole uses the form for entries, and takes a line that has neither host nor app for a line of
-// a file, header and all, whose date is cut out.
+// isWhole reports whether a line is one of a file, header and all: it says so, or it has neither
+// host nor app.
+func isWhole(l *filter.Line) bool { return len(l.Whole) > 0 || len(l.App)+len(l.Host) == 0 }
+
+// wholeText is a line of a file as it was written, else the message.
+func wholeText(l *filter.Line) []byte {
+	if len(l.Whole) > 0 {
+		return l.Whole
+	}
+	return l.Text
+}
+
+// orWhole uses the form for entries, and cuts the date out of lines of files.
 func orWhole(form, whole *filter.Form, datePattern string) *filter.Form {
 	out := *form
 	if datePattern != lineDates {
 		out.Name += " " + strconv.Quote(datePattern)
 	}
 	out.Build = func(dst []byte, l *filter.Line) []byte {
-		if len(l.App)+len(l.Host) == 0 {
+		if isWhole(l) {
 			return whole.Build(dst, l)
 		}
 		return form.Build(dst, l)
 	}
 	if form.Original != nil {
 		out.Original = func(dst []byte, l *filter.Line) []byte {
-			if len(l.App)+len(l.Host) == 0 {
+			if isWhole(l) {
 				return whole.Original(dst, l)
 			}
 			return form.Original(dst, l)
@@ -167,7 +178,8 @@ func textForm(name string, d *dates.Detector, blank bool) *filter.Form {
 		Name: name,
 		Build: func(dst []byte, l *filter.Line) []byte {
 			own := take(free, d)
-			cut, _, ok := own.Find(l.Text, l.Time)
+			text := wholeText(l)
+			cut, _, ok := own.Find(text, l.Time)
 			select {
 			case free <- own:
 			default:
@@ -176,10 +188,10 @@ func textForm(name string, d *dates.Detector, blank bool) *filter.Form {
 				if blank {
 					dst = append(dst, ' ')
 				}
-				return appendEscaped(dst, l.Text, fileNewline)
+				return appendEscaped(dst, text, fileNewline)
 			}
-			return appendEscaped(appendEscaped(dst, l.Text[:cut.Start], fileNewline), l.Text[cut.End:], fileNewline)
+			return appendEscaped(appendEscaped(dst, text[:cut.Start], fileNewline), text[cut.End:], fileNewline)
 		},
-		Original: func(dst []byte, l *filter.Line) []byte { return appendEscaped(dst, l.Text, fileNewline) },
+		Original: func(dst []byte, l *filter.Line) []byte { return appendEscaped(dst, wholeText(l), fileNewline) },
 	}
 }
