@@ -1,0 +1,97 @@
+package kernel
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const flushConfig = `
+jails:
+  - {name: sshd, filter: sshd, maxretry: 1, findtime: 10m, bantime: 1h}
+firewall: {backend: nftables, owner: OWNER}
+`
+
+// fill bans some addresses and waits until they are in the kernel.
+func (d *daemon) fill(n int) {
+	d.t.Helper()
+	var b []byte
+	for i := range n {
+		b = appendFailure(b, time.Now().Format(time.Stamp), numbered(i))
+	}
+	if _, err := d.dial().Write(b); err != nil {
+		d.t.Fatal(err)
+	}
+	eventually(d.t, 30*time.Second, "the bans are in the kernel", func() bool { return len(d.set("ban4")) == n })
+}
+
+// TestForeignFlush: somebody runs `nft flush ruleset` twenty times; each time all bans are back
+// soon, and status says what happened.
+func TestForeignFlush(t *testing.T) {
+	d := newDaemon(t, strings.ReplaceAll(flushConfig, "OWNER", "off"))
+	d.start()
+	const bans = 200
+	d.fill(bans)
+	var took []time.Duration
+	for range size(5, 20, 100) {
+		if err := d.nft("flush", "ruleset"); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		eventually(t, 30*time.Second, "the bans are back", func() bool { return len(d.set("ban4")) == bans })
+		took = append(took, time.Since(start))
+	}
+	eventually(t, 10*time.Second, "status reports the change", func() bool { return strings.Contains(d.status(), "drift") })
+	slices.Sort(took)
+	t.Logf("%d flushes, each of %d bans repaired: median %s, longest %s", len(took), bans, took[len(took)/2], took[len(took)-1])
+	if median := took[len(took)/2]; median > 2*time.Second {
+		t.Errorf("repaired after %s, want 2s", median)
+	}
+}
+
+// TestFlushOfAnOwnedTable: with an owned table others are refused, and the bans never leave.
+func TestFlushOfAnOwnedTable(t *testing.T) {
+	d := newDaemon(t, strings.ReplaceAll(flushConfig, "OWNER", "auto"))
+	d.start()
+	d.fill(50)
+	for _, args := range [][]string{{"flush", "table", "inet", "stockade"}, {"delete", "table", "inet", "stockade"}, {"flush", "set", "inet", "stockade", "ban4"}} {
+		if err := d.nft(args...); err == nil {
+			t.Errorf("nft %s was let through", strings.Join(args, " "))
+		}
+	}
+	_ = d.nft("flush", "ruleset") // leaves out the tables of others, or is refused
+	if n := len(d.set("ban4")); n != 50 {
+		t.Errorf("%d bans are left in the kernel, want 50", n)
+	}
+}
+
+// TestFlushWhileDown: what was flushed while nothing ran is there again when the daemon serves.
+func TestFlushWhileDown(t *testing.T) {
+	d := newDaemon(t, strings.ReplaceAll(flushConfig, "OWNER", "auto"))
+	d.start()
+	d.fill(200)
+	for _, how := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		d.signal(how)
+		if n := len(d.set("ban4")); n != 200 {
+			t.Errorf("after %v: %d bans are in the kernel while nothing runs, want 200", how, n)
+		}
+		if err := d.nft("flush", "ruleset"); err != nil {
+			t.Fatal(err)
+		}
+		d.start()
+		if n := len(d.set("ban4")); n != 200 {
+			t.Errorf("after %v and a flush: %d bans in the kernel when it serves, want 200", how, n)
+		}
+		for _, b := range d.bans() {
+			if !b.Enforced {
+				t.Errorf("the ban of %s is not shown as enforced", b.Address)
+			}
+		}
+	}
+	if _, ok := d.set("ban4")[netip.MustParseAddr("20.0.0.7")]; !ok {
+		t.Error("20.0.0.7 is not in the set")
+	}
+}

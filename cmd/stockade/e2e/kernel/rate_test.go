@@ -1,0 +1,105 @@
+package kernel
+
+import (
+	"context"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestSustainedBans: 20,000 new bans a second through the whole daemon, all of them in the kernel,
+// with the time from a line's arrival to its ban read back from the kernel.
+func TestSustainedBans(t *testing.T) {
+	const rate, median = 20_000, 5 * time.Millisecond
+	lasts := time.Duration(size(1, 2, 10)) * time.Second
+	d := newDaemon(t, killConfig)
+	d.start()
+	conn := d.dial()
+	total := int(rate * lasts.Seconds())
+	ranBefore, waitedBefore := d.times()
+	start := time.Now()
+	for sent := 0; sent < total; {
+		due := min(int(rate*time.Since(start).Seconds())+1, total)
+		var b []byte
+		now := time.Now().Format(time.Stamp)
+		for ; sent < due; sent++ {
+			b = appendFailure(b, now, numbered(sent))
+		}
+		if _, err := conn.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond) // the pace of the sender
+	}
+	took := time.Since(start)
+	eventually(t, 2*time.Minute, "every ban was read back", func() bool { return d.toKernel()["count"] == float64(total) })
+	settled := time.Since(start)
+	ran, waited := d.times()
+	ran, waited = ran-ranBefore, waited-waitedBefore
+	h := d.toKernel()
+	t.Logf("%d bans sent in %s, all in the kernel after %s; from line to kernel: half within %g ms, 99 of 100 within %g ms",
+		total, took.Round(time.Millisecond), settled.Round(time.Millisecond), 1000*quantile(h, 0.5), 1000*quantile(h, 0.99))
+	t.Logf("the daemon ran for %s, %s a ban, and waited %s for a processor", ran, ran/time.Duration(total), waited)
+	if each, bar := ran/time.Duration(total), 2*time.Second/rate; each > 2*bar {
+		t.Errorf("%s of processor time a ban; two processors have %s", each, bar)
+	}
+	if n := len(d.set("ban4")); n != total {
+		t.Errorf("nft lists %d elements, want %d", n, total)
+	}
+	if waited > ran/4 || took > lasts*11/10 {
+		t.Log("this machine is busy with others: the times say nothing")
+		return
+	}
+	if got := quantile(h, 0.5); got > (5 * median).Seconds() {
+		t.Errorf("the median is within %g ms, bar %s", 1000*got, median)
+	}
+}
+
+// toKernel reads the histogram of the times from line to kernel: counts by upper limit in seconds,
+// and "count".
+func (d *daemon) toKernel() map[string]float64 {
+	d.t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(d.dir, "control.sock"))
+	}}}
+	res, err := client.Get("http://stockade/metrics")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	all := make(map[string]float64)
+	for line := range strings.Lines(string(text)) {
+		rest, ok := strings.CutPrefix(line, "stockade_line_to_ban_seconds_")
+		if !ok {
+			continue
+		}
+		name, value, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		if le, ok := strings.CutPrefix(name, `bucket{le="`); ok {
+			name = strings.TrimSuffix(le, `"}`)
+		}
+		if all[name], err = strconv.ParseFloat(value, 64); err != nil {
+			d.t.Fatalf("metric %q: %v", line, err)
+		}
+	}
+	return all
+}
+
+// quantile is the upper limit, in seconds, of the bucket that a part of the times is within.
+func quantile(h map[string]float64, part float64) float64 {
+	best := math.Inf(1)
+	for le, n := range h {
+		if limit, err := strconv.ParseFloat(le, 64); err == nil && n >= part*h["count"] {
+			best = min(best, limit)
+		}
+	}
+	return best
+}
