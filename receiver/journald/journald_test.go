@@ -11,7 +11,7 @@ import (
 	"stockade/receiver"
 )
 
-// slowest returns the median and the largest delay between the writing and the reading of lines.
+// delays returns the median and the largest delay between the writing and the reading of lines.
 func delays(lines []got, wrote []time.Time) (median, most time.Duration) {
 	var all []time.Duration
 	for i := range min(len(lines), len(wrote)) {
@@ -53,6 +53,9 @@ func TestForwardingSocket(t *testing.T) {
 		}
 		var wrote []time.Time
 		for i := range 5 {
+			if !eventually(10*time.Second, func() bool { return len(rec.of("sshd")) >= i }) {
+				t.Fatalf("line %d has not come", i-1)
+			}
 			wrote = append(wrote, time.Now())
 			j.logger(0, "-p", "auth.info", "-t", "sshd", "-i", fmt.Sprintf("Failed password for root from 192.0.2.7 port 4242%d ssh2", i))
 		}
@@ -100,6 +103,9 @@ func TestJournalctl(t *testing.T) {
 		_, stop := start()
 		var wrote []time.Time
 		for i := range 5 {
+			if !eventually(10*time.Second, func() bool { return len(rec.of("sshd")) >= i }) {
+				t.Fatalf("line %d has not come", i-1)
+			}
 			wrote = append(wrote, time.Now())
 			j.logger(0, "-p", "auth.info", "-t", "sshd", "-i", fmt.Sprintf("Failed password for root from 192.0.2.7 port 4242%d ssh2", i))
 		}
