@@ -200,8 +200,15 @@ func (s *session) banIP(ctx context.Context, d Daemon, jail string, args []strin
 	if err != nil {
 		return err
 	}
+	bans, err := listed(ctx, d, jail)
+	if err != nil {
+		return err
+	}
 	n := 0
 	for _, t := range targets {
+		if slices.ContainsFunc(bans, func(b control.Ban) bool { return covers(b.Address, t.Prefix) }) {
+			continue // fail2ban leaves the ban as it is
+		}
 		res, err := d.Ban(ctx, control.BanRequest{Address: t, Jail: jail, Session: s.Session})
 		if err != nil {
 			return err

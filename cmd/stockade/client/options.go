@@ -48,7 +48,7 @@ func (s *session) options(args []string) (rest []string, done bool, err error) {
 		case name == "-V":
 			return nil, true, s.say("%s", s.Version)
 		case name == "--version":
-			return nil, true, s.say("Stockade v%s", s.Version)
+			return nil, true, s.say("Stockade v%s", strings.TrimPrefix(s.Version, "v"))
 		case name == "-t" || name == "--test":
 			return nil, true, s.test()
 		case name == "-d" || name == "--dp" || name == "--dump-pretty":
