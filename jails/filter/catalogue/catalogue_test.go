@@ -63,3 +63,33 @@ func TestNames(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestServices looks up the services under the names that people know them by.
+func TestServices(t *testing.T) {
+	services := strings.Fields(`sshd openssh dropbear sudo su pam pam-generic postfix dovecot exim exim4 nginx nginx-http-auth apache apache2 httpd
+		apache-auth haproxy traefik caddy vsftpd proftpd pure-ftpd asterisk freeswitch openvpn wireguard mysql mariadb mysqld postgresql postgres mongodb
+		redis valkey grafana gitlab gitea forgejo nextcloud vaultwarden bitwarden home-assistant homeassistant proxmox phpmyadmin roundcube webmin
+		xrdp samba smbd routeros mikrotik opnsense pfsense filterlog netfilter ufw port-scan unifi cisco-asa cisco-ios named bind unbound wordpress
+		cowrie squid recidive`)
+	for _, name := range services {
+		if _, err := Find(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(Names()); n < 60 {
+		t.Errorf("%d filters, want at least 60", n)
+	}
+	seen := map[string]string{}
+	for _, name := range Names() {
+		e, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range append([]string{name}, e.Aliases...) {
+			if other := seen[n]; other != "" {
+				t.Errorf("%q is a name of both %s and %s", n, other, name)
+			}
+			seen[n] = name
+		}
+	}
+}

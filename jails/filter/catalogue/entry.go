@@ -190,3 +190,11 @@ func (f *Fields) compile() *filter.Fields {
 	}
 	return out
 }
+
+// String returns the pattern as people read it: its text, or its fields in YAML's flow style.
+func (p *Pattern) String() string {
+	if p.Fields == nil {
+		return p.Text
+	}
+	return p.Fields.compile().String()
+}
