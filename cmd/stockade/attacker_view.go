@@ -31,7 +31,7 @@ func attackerInput(file string) (*attacker.Input, error) {
 		if err != nil {
 			return nil, err
 		}
-		spec, err := daemon.Spec(j)
+		spec, _, err := daemon.Spec(j)
 		if err != nil {
 			return nil, err
 		}

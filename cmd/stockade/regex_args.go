@@ -65,7 +65,8 @@ func (o *regexOptions) spec() (filter.Spec, error) {
 func (o *regexOptions) named() (filter.Spec, error) {
 	if o.isFile() {
 		name := fail2banPrefix + strings.TrimPrefix(o.pattern, fail2banPrefix)
-		return daemon.Spec(jails.Config{Name: "regex", Filter: jails.FilterConfig{Name: name}})
+		spec, _, err := daemon.Spec(jails.Config{Name: "regex", Filter: jails.FilterConfig{Name: name}})
+		return spec, err
 	}
 	name, options, err := splitOptions(o.pattern)
 	if err != nil {

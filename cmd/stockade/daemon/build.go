@@ -81,10 +81,13 @@ func (b *built) buildJails() {
 // compile returns the filter of a jail, or nil when it is at fault, which it reports.
 func (b *built) compile(i int, c jails.Config) *filter.Filter {
 	path := fmt.Sprintf("jails[%d].filter", i)
-	spec, err := Spec(c)
+	spec, warnings, err := Spec(c)
 	if err != nil {
 		b.loaded.Report(path, config.SeverityError, err.Error())
 		return nil
+	}
+	for _, w := range warnings {
+		b.loaded.Report(path, config.SeverityWarning, w)
 	}
 	if c.Filter.Name == "" {
 		if len(c.Filter.FailRegex) == 0 {
@@ -127,25 +130,35 @@ func (b *built) reportFilter(path string, err error) {
 	b.loaded.Report(path, config.SeverityError, err.Error())
 }
 
-// Spec finds the filter that a jail names, or makes one of the patterns that it holds.
-func Spec(c jails.Config) (filter.Spec, error) {
-	if c.Filter.Name == "" {
-		return filter.Spec{
+// Spec finds the filter that a jail names, or makes one of the patterns that it holds. The warnings
+// are what a fail2ban filter asks for and does not get.
+func Spec(c jails.Config) (spec filter.Spec, warnings []string, err error) {
+	switch {
+	case c.Filter.Name == "":
+		spec = filter.Spec{
 			Name:        c.Name,
 			FailRegex:   c.Filter.FailRegex,
 			IgnoreRegex: c.Filter.IgnoreRegex,
 			PrefRegex:   c.Filter.PrefRegex,
 			MaxLines:    c.Filter.MaxLines,
-		}, nil
-	}
-	if strings.HasPrefix(c.Filter.Name, fail2ban.Prefix) {
-		return fail2ban.Spec(c.Filter.Name, fail2ban.LogFile)
+		}
+		if c.Filter.DatePattern != "" {
+			spec, err = fail2ban.Dated(spec, c.Filter.DatePattern)
+		}
+		return spec, nil, err
+	case strings.HasPrefix(c.Filter.Name, fail2ban.Prefix):
+		f, err := fail2ban.Read(c.Filter.Name, fail2ban.LogFile)
+		if err != nil {
+			return filter.Spec{}, nil, err
+		}
+		return f.Spec, f.Warnings, nil
 	}
 	name, options, err := fail2ban.Parse(c.Filter.Name) // the catalogue's options are written alike
 	if err != nil {
-		return filter.Spec{}, err
+		return filter.Spec{}, nil, err
 	}
-	return catalogue.Get(name, options)
+	spec, err = catalogue.Get(name, options)
+	return spec, nil, err
 }
 
 func (b *built) buildNever() {

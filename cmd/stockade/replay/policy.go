@@ -68,7 +68,7 @@ func (p *Policy) addJails(cfg *config.Config) error {
 		if !j.Enabled {
 			continue
 		}
-		spec, err := daemon.Spec(c)
+		spec, _, err := daemon.Spec(c)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("jail %q: %w", c.Name, err))
 			continue

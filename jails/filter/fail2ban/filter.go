@@ -213,3 +213,24 @@ func (f *Filter) startsBlank() bool {
 	}
 	return false
 }
+
+// Dated returns an inline filter that finds the date of lines of files by a date pattern of its own.
+// Entries bring their own time: their text is left as it is.
+func Dated(s filter.Spec, datePattern string) (filter.Spec, error) {
+	d, err := dates.Compile(datePattern, dates.Options{})
+	if err != nil {
+		return s, fmt.Errorf("datepattern: %w", err)
+	}
+	cut := textForm("", d, false)
+	s.Form = &filter.Form{
+		Name: "inline/date " + strconv.Quote(datePattern),
+		Build: func(dst []byte, l *filter.Line) []byte {
+			if len(l.Whole) > 0 {
+				return cut.Build(dst, l)
+			}
+			return append(dst, l.Text...)
+		},
+		Original: cut.Original,
+	}
+	return s, nil
+}
