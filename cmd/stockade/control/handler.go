@@ -23,7 +23,22 @@ type handler struct {
 
 func newHandler(s Services, r roles, a *auth, log *slog.Logger) http.Handler {
 	h := &handler{s: s, roles: r, auth: a, log: log}
+	return h.guarded(h.mux())
+}
+
+// muxer takes routes, as http.ServeMux does.
+type muxer interface {
+	Handle(pattern string, h http.Handler)
+}
+
+func (h *handler) mux() http.Handler {
 	mux := http.NewServeMux()
+	h.routes(mux)
+	return mux
+}
+
+func (h *handler) routes(mux muxer) {
+	s, log := h.s, h.log
 	get(h, mux, "/v1/ping", func(context.Context, url.Values) (Pong, error) { return Pong{Pong: true}, nil })
 	get(h, mux, "/v1/version", func(context.Context, url.Values) (Version, error) { return BuildVersion(), nil })
 	get(h, mux, "/v1/status", h.status)
@@ -47,12 +62,16 @@ func newHandler(s Services, r roles, a *auth, log *slog.Logger) http.Handler {
 	mux.Handle("/", h.allow(roleRead, func(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, &Error{Code: CodeUsage, http: http.StatusNotFound, Message: fmt.Sprintf("no such request: %s %q", r.Method, r.URL.Path)})
 	}))
+}
+
+// guarded keeps web pages of other origins away.
+func (h *handler) guarded(mux http.Handler) http.Handler {
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h.refuse(w, &Error{Code: CodeNotPermitted, Message: "cross-origin requests are refused"})
 	}))
-	if a != nil {
-		return a.gate(h, guard.Handler(mux))
+	if h.auth != nil {
+		return h.auth.gate(h, guard.Handler(mux))
 	}
 	return guard.Handler(mux)
 }
@@ -114,7 +133,7 @@ func (h *handler) allow(need role, next http.HandlerFunc) http.Handler {
 }
 
 // get serves one object. Query parameters other than the named ones are refused.
-func get[T any](h *handler, mux *http.ServeMux, path string, f func(context.Context, url.Values) (T, error), params ...string) {
+func get[T any](h *handler, mux muxer, path string, f func(context.Context, url.Values) (T, error), params ...string) {
 	mux.Handle("GET "+path, h.allow(roleRead, func(w http.ResponseWriter, r *http.Request) {
 		q, err := query(r, params)
 		var v T
@@ -126,7 +145,7 @@ func get[T any](h *handler, mux *http.ServeMux, path string, f func(context.Cont
 }
 
 // list serves a list, written item by item so that a long one is not held twice.
-func list[T any](h *handler, mux *http.ServeMux, path string, f func(context.Context, url.Values) ([]T, error), params ...string) {
+func list[T any](h *handler, mux muxer, path string, f func(context.Context, url.Values) ([]T, error), params ...string) {
 	mux.Handle("GET "+path, h.allow(roleRead, func(w http.ResponseWriter, r *http.Request) {
 		q, err := query(r, params)
 		var items []T
@@ -167,7 +186,7 @@ func writeList[T any](w io.Writer, items []T) error {
 }
 
 // post serves one change.
-func post[Req, Res any](h *handler, mux *http.ServeMux, path string, f func(context.Context, Req) (Res, error)) {
+func post[Req, Res any](h *handler, mux muxer, path string, f func(context.Context, Req) (Res, error)) {
 	mux.Handle("POST "+path, h.allow(roleChange, func(w http.ResponseWriter, r *http.Request) {
 		req, err := decodeRequest[Req](w, r)
 		if err != nil {

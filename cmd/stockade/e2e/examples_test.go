@@ -30,6 +30,9 @@ func TestExampleConfigs(t *testing.T) {
 		t.Fatalf("no examples: %v", err)
 	}
 	for _, file := range files {
+		if filepath.Base(file) == "openapi.yaml" {
+			continue // the description of the API
+		}
 		if out, code := stockade(t, "check", "--strict", "--config", file); code != 0 {
 			t.Errorf("check --strict %s exits with %d:\n%s", file, code, out)
 		}
