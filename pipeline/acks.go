@@ -15,15 +15,39 @@ type acks struct {
 	store *state.Store
 	wake  chan struct{} // capacity 1
 
-	mu    *sync.Mutex
-	marks map[state.Change]bool
-	done  []chan error
+	event func(Event) // nil: nobody is told
+
+	mu     *sync.Mutex
+	marks  map[state.Change]bool
+	done   []chan error
+	events []Event // at most maxEvents; more are told before the disk has them
 }
 
-const lastAck = 2 * time.Second // what a stop waits for the disk
+const (
+	lastAck   = 2 * time.Second // what a stop waits for the disk
+	maxEvents = noticeQueue
+)
 
-func newAcks(store *state.Store) acks {
-	return acks{store: store, wake: make(chan struct{}, 1), mu: new(sync.Mutex), marks: make(map[state.Change]bool)}
+func newAcks(store *state.Store, event func(Event)) acks {
+	return acks{store: store, wake: make(chan struct{}, 1), event: event, mu: new(sync.Mutex), marks: make(map[state.Change]bool)}
+}
+
+// tell announces a change once all that was marked before is on disk.
+func (a *acks) tell(e Event) {
+	if a.event == nil {
+		return
+	}
+	a.mu.Lock()
+	full := len(a.events) >= maxEvents
+	if !full {
+		a.events = append(a.events, e)
+	}
+	a.mu.Unlock()
+	if full {
+		a.event(e)
+		return
+	}
+	a.kick()
 }
 
 // mark notes what the kernel was seen to hold of an element.
@@ -69,8 +93,8 @@ func (a *acks) run(ctx context.Context) {
 
 func (a *acks) acknowledge(ctx context.Context) {
 	a.mu.Lock()
-	marks, done := a.marks, a.done
-	a.marks, a.done = make(map[state.Change]bool), nil
+	marks, done, events := a.marks, a.done, a.events
+	a.marks, a.done, a.events = make(map[state.Change]bool), nil, nil
 	a.mu.Unlock()
 	err := a.store.WaitDurable(ctx, a.store.Logged())
 	if err == nil {
@@ -80,5 +104,8 @@ func (a *acks) acknowledge(ctx context.Context) {
 	}
 	for _, d := range done {
 		d <- err
+	}
+	for _, e := range events {
+		a.event(e)
 	}
 }

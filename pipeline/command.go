@@ -27,7 +27,7 @@ func (p *Pipeline) Unban(ctx context.Context, lift func(*state.Ban) bool) ([]*st
 	if len(lifted) == 0 {
 		return nil, nil
 	}
-	var n notice
+	n := notice{lifted: lifted}
 	for _, b := range lifted {
 		n.await = append(n.await, state.Change{Prefix: b.Prefix, Scope: b.Scope})
 		p.log.Info("unban", "jail", b.Jail, "addr", b.Prefix.String(), "source", b.Source, "reason", b.Reason)
@@ -102,6 +102,7 @@ func (p *Pipeline) beginHeld(held []*state.Ban) (n notice) {
 		p.stats.Bans.Add(1)
 		p.log.Info("ban", "jail", made.Jail, "addr", made.Prefix.String(), "source", made.Source,
 			"reason", made.Reason, "failures", made.Failures, "bantime", banTime(made), "held", "by the source's quota")
+		p.enforcer.beginHeld(made)
 		n.await = append(n.await, state.Change{Prefix: made.Prefix, Scope: made.Scope})
 	}
 	return n

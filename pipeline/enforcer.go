@@ -28,8 +28,9 @@ type Firewall interface {
 
 // notice is what somebody wants to be told, or done, once the kernel agrees with the store.
 type notice struct {
-	ban      *state.Ban     // that began; it is logged
-	line     time.Time      // when its deciding line arrived; zero for a ban by hand
+	ban      *state.Ban     // that began; it is logged and told
+	line     time.Time      // when its deciding line arrived; zero for a ban that is logged already
+	lifted   []*state.Ban   // that were lifted by hand
 	await    []state.Change // what must be in the kernel before the notice is settled
 	protect  bool           // the guard changed
 	reassert bool           // somebody else changed the kernel
@@ -55,12 +56,12 @@ type enforcer struct {
 	faults map[string]Fault
 }
 
-func newEnforcer(p *Pipeline, fw Firewall, log *slog.Logger) *enforcer {
+func newEnforcer(p *Pipeline, fw Firewall, event func(Event), log *slog.Logger) *enforcer {
 	return &enforcer{
 		p: p, fw: fw, log: log,
 		in:     make(chan notice, noticeQueue),
 		failed: make(map[state.Change]error),
-		acks:   newAcks(p.store),
+		acks:   newAcks(p.store, event),
 		faults: make(map[string]Fault),
 	}
 }
@@ -68,6 +69,15 @@ func newEnforcer(p *Pipeline, fw Firewall, log *slog.Logger) *enforcer {
 // begin announces a ban that a line caused. The store already holds it.
 func (e *enforcer) begin(b *state.Ban, line time.Time) {
 	e.in <- notice{ban: b, line: line, await: []state.Change{{Prefix: b.Prefix, Scope: b.Scope}}}
+}
+
+// beginHeld announces a ban that was held and is logged. The store already holds it, so that it is
+// enforced also where a stop comes before the announcement.
+func (e *enforcer) beginHeld(b *state.Ban) {
+	select {
+	case e.in <- notice{ban: b, await: []state.Change{{Prefix: b.Prefix, Scope: b.Scope}}}:
+	case <-e.p.stopped:
+	}
 }
 
 // run enforces until ctx is done, then enforces what waits and returns.
@@ -228,6 +238,12 @@ func (e *enforcer) settled(n notice) bool {
 		e.p.stats.ToKernel.Observe(took)
 		e.log.Info("ban", "jail", b.Jail, "addr", b.Prefix.String(), "source", b.Source, "reason", b.Reason,
 			"failures", b.Failures, "bantime", banTime(b), "backend", e.fw.Name(), "took", took.String())
+	}
+	if n.ban != nil {
+		e.tell(n.ban, false)
+	}
+	for _, b := range n.lifted {
+		e.tell(b, true)
 	}
 	if len(n.await) == 0 {
 		n.answer(nil) // nothing that the disk must hold

@@ -39,6 +39,7 @@ type Options struct {
 	Enforcer Firewall
 	Log      *slog.Logger
 
+	Event      func(Event)     // told of each ban and unban, in order, off the way of a line; it must not block; nil: nobody
 	Causes     func() []string // why bans may not work on this host, a sentence each; nil: unknown
 	Dir        string          // where the clocks of the sources are kept; "": nowhere
 	IPv6Prefix int             // bits of the prefix that an IPv6 address is counted as; 0: 64
@@ -89,7 +90,7 @@ func New(o Options) *Pipeline {
 		stopped: make(chan struct{}),
 	}
 	p.plan.Store(o.Plan)
-	p.enforcer = newEnforcer(p, o.Enforcer, o.Log.With("component", "firewall"))
+	p.enforcer = newEnforcer(p, o.Enforcer, o.Event, o.Log.With("component", "firewall"))
 	p.witnesses = newWitnesses(p, o.Enforcer)
 	p.leaks = newLeaks(p, o.Enforcer, o.Causes)
 	for range n {
