@@ -51,7 +51,7 @@ func (r *rig) counting() *counter {
 // noisy machine a fifth of it must hold.
 func TestThroughput(t *testing.T) {
 	lines, rounds := 10000, 100
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds = 20
 	}
 	r := newRig(t, "", "a.log")

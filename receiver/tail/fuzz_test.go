@@ -52,7 +52,7 @@ func FuzzState(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tl.buf, tl.notify, tl.sink = make([]byte, bufferSize), newNotifier(), c
+		tl.buf, tl.notify, tl.sink = make([]byte, bufferSize), newNotifier(false), c
 		defer tl.shut()
 		tl.resume(m)
 		tl.scan()

@@ -354,15 +354,11 @@ func TestLogrotate(t *testing.T) {
 				rounds = 3
 			}
 			if strings.Contains(way, "dateext") {
-				rounds = 3
+				rounds = 1 // it gives two rotations of about a second the same name
 			}
 			for range rounds {
 				w.write(30)
-				switch {
-				case strings.Contains(way, "dateext"): // it rotates once a second
-					last := time.Now().Unix()
-					eventually(2*time.Second, func() bool { return time.Now().Unix() > last })
-				case strings.HasSuffix(way, "\n compress"): // what is compressed at once can only be read before
+				if strings.HasSuffix(way, "\n compress") { // what is compressed at once can only be read before
 					w.check("before logrotate")
 				}
 				out, err := exec.Command(bin, "-f", "-s", filepath.Join(w.state, "status"), conf).CombinedOutput()

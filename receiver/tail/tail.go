@@ -46,6 +46,7 @@ type Tail struct {
 	ready chan struct{}
 	poll  time.Duration
 	keep  time.Duration // heldFor
+	deaf  bool          // without inotify
 
 	refused                                                   receiver.Refusals
 	entries, bytes, truncated, malformed, continued, rotation atomic.Int64
@@ -139,7 +140,7 @@ func (t *Tail) Run(ctx context.Context) error {
 		return err
 	}
 	t.buf = make([]byte, bufferSize)
-	t.notify = newNotifier()
+	t.notify = newNotifier(t.deaf)
 	t.sink = t.o.Open(false)
 	defer t.shut()
 	if m != nil {
