@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 
 	"stockade/cmd/stockade/control"
 	"stockade/jails/filter"
+	"stockade/jails/filter/dates"
 	"stockade/receiver/decode"
 )
 
@@ -18,7 +20,7 @@ type trial struct {
 	filter  *filter.Filter
 	route   filter.Route
 	now     time.Time
-	loc     *time.Location
+	dates   *dates.Detector
 	message decode.Message
 	lines   int
 	ignored uint64 // by the matcher so far
@@ -29,7 +31,8 @@ type trial struct {
 func newTrial(f *filter.Filter, now time.Time, loc *time.Location) *trial {
 	set := filter.NewSet([]*filter.Filter{f}, nil)
 	return &trial{
-		decoder: decode.New(loc), set: set, matcher: set.NewMatcher(), filter: f, route: set.All(), now: now, loc: loc,
+		decoder: decode.New(loc), set: set, matcher: set.NewMatcher(), filter: f, route: set.All(), now: now,
+		dates: dates.Default(dates.Options{Location: loc}),
 	}
 }
 
@@ -39,6 +42,7 @@ type verdict struct {
 	header  bool // it began with a syslog header
 	form    decode.Form
 	stamp   time.Time // zero: none found
+	date    string    // the pattern that found it in a line without a header
 	ignored bool
 	matched bool // a failure
 	found   bool // a failure or a success: match is set
@@ -52,10 +56,12 @@ func (t *trial) line(line []byte) verdict {
 	v.form, v.stamp = m.Form, m.Stamp
 	native := len(t.filter.Spec().Patterns) > 0
 	if !v.header {
-		at, rest := cutDate(line, t.now, t.loc)
-		v.stamp = at
-		if !native { // native patterns know the dates of their daemons
-			m.Text = rest
+		cut, at, found := t.dates.Find(line, t.now)
+		if found {
+			v.stamp, v.date = at, t.dates.Templates()[cut.Template]
+		}
+		if found && !native { // native patterns know the dates of their daemons
+			m.Text = slices.Concat(line[:cut.Start], line[cut.End:])
 		}
 	}
 	at := v.stamp
@@ -63,7 +69,7 @@ func (t *trial) line(line []byte) verdict {
 		at = t.now
 	}
 	in := filter.Line{
-		App: m.App, Host: m.Hostname, PID: m.ProcID, Text: m.Text, Time: at, Facility: m.Facility, Source: "regex",
+		App: m.App, Host: m.Hostname, PID: m.ProcID, Whole: line, Text: m.Text, Time: at, Facility: m.Facility, Source: "regex",
 	}
 	matches := t.match(&in)
 	if len(matches) == 0 && !t.lastIgnored && !t.filter.Stateful() && len(m.Text) < len(line) && !v.header {
@@ -105,7 +111,7 @@ func (v *verdict) dateForm() string {
 	case v.header:
 		return "syslog header without PRI"
 	}
-	return "date in the line"
+	return v.date
 }
 
 // regexLine is one line's answer in JSON. Pattern is null when nothing matched.
