@@ -62,7 +62,7 @@ func commands(t testing.TB, file string) string {
 // commands, then the test's own $BODY. What would have to be typed on a real host is in $COMMANDS
 // alone.
 const world = `set -eu
-fail() { echo "failed: $1" >&2; cat "$LAB/serve.log" "$LAB/rsyslogd.log" >&2 || true; exit 1; }
+fail() { echo "failed: $1" >&2; stockade sources --json >&2 || true; cat "$LAB/serve.log" "$LAB/rsyslogd.log" >&2 || true; exit 1; }
 wait_for() { for i in $(seq 300); do if eval "$2" >/dev/null 2>&1; then return; fi; sleep 0.1; done; fail "$1"; }
 mkdir "$LAB/etc"
 mount -t tmpfs tmpfs "$LAB/etc"
@@ -78,7 +78,7 @@ echo '127.0.0.1 localhost gateway.lan web1.lan web1' >/etc/hosts
 mkdir -p /etc/stockade /var/spool/rsyslog
 rm -rf /etc/stockade/* /etc/rsyslog.d/* /etc/rsyslog-tls
 cat >/etc/stockade/stockade.yaml <<END
-listeners: [{name: local, transport: unixgram, path: /run/stockade/syslog.sock}]
+listeners: [{name: local, transport: unixgram, path: /run/stockade/syslog.sock, mode: "0666"}]
 sources: [{name: this-host, listener: local, jails: ["*"]}]
 jails: [{name: sshd, filter: sshd, maxretry: 3}]
 firewall: {backend: observe}
@@ -98,6 +98,11 @@ END
 cat >"$LAB/bin/systemctl" <<'END'
 #!/bin/sh
 [ "$*" = "restart rsyslog" ] || exit 1
+if [ -S "$LAB/log" ]; then # it ran
+  kill $(cat "$LAB/rsyslogd.pid")
+  while [ -e "$LAB/rsyslogd.pid" ]; do sleep 0.05; done
+  rm -f "$LAB/log"
+fi
 rsyslogd -n -i "$LAB/rsyslogd.pid" >"$LAB/rsyslogd.log" 2>&1 </dev/null &
 END
 chmod 755 "$LAB/bin/ssh" "$LAB/bin/systemctl"
@@ -109,12 +114,12 @@ trap 'kill $daemon $(cat "$LAB/rsyslogd.pid" 2>/dev/null) 2>/dev/null || true; w
 wait_for "serve is ready" 'stockade ping'
 
 eval "$COMMANDS"
+wait_for "rsyslogd listens" '[ -S "$LAB/log" ] && [ -s "$LAB/rsyslogd.pid" ]'
 eval "$BODY"
 `
 
 // logins is the body of TestFirstTrustedLine: three failures, logged by root.
 const logins = `
-wait_for "rsyslogd listens" '[ -S "$LAB/log" ]'
 for i in 1 2 3; do
   logger -u "$LAB/log" -t sshd --id=100$i -p authpriv.info "Failed password for root from 198.51.100.7 port 4000$i ssh2"
 done
@@ -219,7 +224,7 @@ func live(t testing.TB, bin, commands, body string) string {
 	cmd := exec.Command("unshare", "--mount", "--net", "--uts", "--fork", "--pid", "--kill-child", "--mount-proc", "bash", "-c", world)
 	cmd.Env = append(os.Environ(), "LAB="+lab, "COMMANDS="+commands, "BODY="+body)
 	cmd.WaitDelay = 5 * time.Second
-	limit := time.AfterFunc(90*time.Second, func() { _ = cmd.Process.Kill() })
+	limit := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
 	defer limit.Stop()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
