@@ -141,7 +141,7 @@ stranger: sip=witnessed`, "no quota",
 		{
 			"a file",
 			receiver.SourceConfig{Tail: "f", Jails: []string{"sshd", "strict"}},
-			"user: sshd=any\nroot: sshd=any\npath:\nstranger:", "no quota",
+			"user: sshd=any\nroot: sshd=any strict=any\npath:\nstranger:", "no quota",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -18,7 +18,7 @@ type feed uint8
 const (
 	feedUnix    feed = iota // the kernel names the writer; a carrier writes for others
 	feedJournal             // journald names the writer
-	feedFile                // nobody names the writer
+	feedFile                // the file's owner is the writer, unless a log carrier wrote it
 	feedNetwork             // the source names the writer if it vouches
 )
 
@@ -74,7 +74,7 @@ func (v *view) reach(who Who, j Jail) Reach {
 	case User:
 		return v.user(d)
 	case Root:
-		if !v.named() && v.feed != feedUnix && d.explicit {
+		if v.feed == feedNetwork && !v.s.Vouches && d.explicit {
 			return Reach{Victims: Nobody, Why: "the jail demands an origin, and the source does not vouch for one"}
 		}
 		return Reach{Victims: Anybody, Why: "root speaks for the source"}
