@@ -207,6 +207,8 @@ type journal struct {
 
 const devLog = "/run/systemd/journal/dev-log"
 
+var hostSource = receiver.SourceConfig{Name: "host", Journal: "local"}
+
 // startJournald starts a journald that nobody else sees. It must be called inside.
 func startJournald(t *testing.T, settings string) *journal {
 	t.Helper()

@@ -85,7 +85,7 @@ func TestJournalctl(t *testing.T) {
 			t.Fatalf("feed: %+v", w)
 		}
 		rec, log, state := new(recorder), new(logBuffer), t.TempDir()
-		reg := registry(t, receiver.SourceConfig{Name: "host", Journal: "local"})
+		reg := registry(t, hostSource)
 		start := func() (*Input, func()) {
 			in, err := New(Options{Config: Config{Name: "local"}, Registry: reg, Open: rec.open, StateDir: state, Log: textLog(log)})
 			if err != nil {
@@ -156,7 +156,7 @@ func TestMatches(t *testing.T) {
 		rec := new(recorder)
 		in, err := New(Options{
 			Config:   Config{Name: "local", Matches: []string{"SYSLOG_IDENTIFIER=sshd", "+", "SYSLOG_IDENTIFIER=su"}},
-			Registry: registry(t, receiver.SourceConfig{Name: "host", Journal: "local"}),
+			Registry: registry(t, hostSource),
 			Open:     rec.open, Log: textLog(new(logBuffer)),
 		})
 		if err != nil {
@@ -179,7 +179,7 @@ func TestRecordsThatJournaldCuts(t *testing.T) {
 		startJournald(t, "RateLimitIntervalSec=0")
 		rec := new(recorder)
 		in, err := New(Options{
-			Config: Config{Name: "local"}, Registry: registry(t, receiver.SourceConfig{Name: "host", Journal: "local"}),
+			Config: Config{Name: "local"}, Registry: registry(t, hostSource),
 			Open: rec.open, Log: textLog(new(logBuffer)),
 		})
 		if err != nil {
@@ -220,7 +220,7 @@ func TestSuppressedMessages(t *testing.T) {
 		entry(b, soon, 3, "end", "end", "_TRANSPORT=syslog")
 	})
 	rec, log := new(recorder), new(logBuffer)
-	reg := registry(t, receiver.SourceConfig{Name: "host", Journal: "local"})
+	reg := registry(t, hostSource)
 	in, err := New(Options{Config: Config{Name: "local"}, Registry: reg, Open: rec.open, Log: textLog(log), Args: []string{"--file=" + file}})
 	if err != nil {
 		t.Fatal(err)

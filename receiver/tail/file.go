@@ -56,7 +56,7 @@ type file struct {
 	left    time.Time // when no path named it any more; zero while one does
 	finite  bool      // a copy: nothing will be added
 	heir    *file     // gets the unfinished line of a finite file
-	cut     cut
+	cut     bool      // a carrier may have cut the last line
 }
 
 func (f *file) held() bool { return !f.left.IsZero() }

@@ -74,17 +74,16 @@ func (t *Tail) put(f *file, line []byte) {
 		if len(e.App) == 0 {
 			e.App = t.app
 		}
-		e.Continued = f.cut.continues(&e.Message, line)
 	} else {
-		f.cut.last = 0
-		e.App, e.Continued = t.app, false
+		e.App = t.app
 		if t.o.Cut != nil {
 			if rest, at, ok := t.o.Cut(line, t.now); ok {
 				e.Text, e.Stamp = rest, at
 			}
 		}
 	}
-	e.Continued = e.Continued || maimed
+	e.Continued = maimed || f.cut
+	f.cut = f.syslog && cutByCarrier(line, e.Text)
 	e.Received, e.Listener, e.Source = t.now, t.o.Config.Name, t.source
 	e.Peer = receiver.Peer{Level: f.worth.Level, UID: f.worth.UID, GID: -1, PID: -1}
 	e.Origin = receiver.Origin{}
