@@ -142,7 +142,7 @@ func TestHostileFields(t *testing.T) {
 	case *long:
 		n = 1_000_000
 	case testing.Short() || raceEnabled:
-		n = 200
+		n = 100
 	case os.Getenv("STOCKADE_REQUIRE") == "all":
 		n = 100_000
 	}
