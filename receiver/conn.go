@@ -154,7 +154,7 @@ func (c *conn) read() error {
 	for {
 		f, err := c.fr.Next()
 		if err != nil {
-			c.tellBreak(err)
+			c.tellEnd(err)
 			return c.verdict(err)
 		}
 		c.frames++
@@ -184,9 +184,15 @@ func (c *conn) take(f frame.Frame) error {
 	return nil
 }
 
-// tellBreak tells the sink when the sender did not end the stream itself, at the edge of a frame.
-func (c *conn) tellBreak(err error) {
-	if b, ok := c.r.sink.(Breaker); ok && (!errors.Is(err, io.EOF) || c.inside) {
+// tellEnd tells the sink whether the sender ended the stream itself, at the edge of a frame.
+func (c *conn) tellEnd(err error) {
+	if errors.Is(err, io.EOF) && !c.inside {
+		if l, ok := c.r.sink.(Leaver); ok {
+			l.Left()
+		}
+		return
+	}
+	if b, ok := c.r.sink.(Breaker); ok {
 		b.Broken()
 	}
 }

@@ -107,6 +107,12 @@ type Breaker interface {
 	Broken()
 }
 
+// A Leaver is a Sink that is told when the sender ended its connection itself, at the edge of a frame:
+// it then repeats nothing.
+type Leaver interface {
+	Left()
+}
+
 // An Opener makes the sink of one reader. lossy says what a full queue does: true drops and
 // counts the entry (datagrams), false makes Put wait (streams, so that the sender waits).
 type Opener func(lossy bool) Sink

@@ -200,6 +200,8 @@ jails: [{name: sshd, filter: sshd, maxretry: 5}]
 				c.mend(int64(60_000 + 777*cuts))
 				within(5*time.Second, func() bool { return !c.whole() })
 				c.cut()
+				// An outage is longer than the daemon needs to read what had arrived.
+				within(2*time.Second, func() bool { return d.source("web1").Refused["partial_frame"] > int64(2*cuts) })
 				c.mend(-1)
 				arrives := func(try int) bool { // a line of its own each time: it may be lost in a dead socket
 					marker := fmt.Sprintf("198.19.%d.%d", cuts, try)
