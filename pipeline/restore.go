@@ -18,7 +18,7 @@ const (
 
 	// searchLimit is how many bans there may be for elements that are not ours to be looked for at
 	// start: reading a whole set costs the kernel time that grows with its square.
-	searchLimit = 100_000
+	searchLimit = 1 << 16
 )
 
 // audit is one pass over all bans, a piece at a time.
@@ -81,9 +81,10 @@ func (e *enforcer) acknowledge(report firewall.Report) {
 			c := state.Change{Prefix: prefix, Scope: el.Scope}
 			if report.Failed > 0 {
 				e.failed[c] = report.Err
-				continue
 			}
-			e.acks.mark(c, real)
+			if now := real && report.Failed == 0; el.Enforced != now {
+				e.acks.mark(c, now)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -117,8 +118,30 @@ func (e *Enforcer) plan(changes []firewall.Change, results []firewall.Result) (o
 		}
 		results[i].Enforced = true // until an operation says otherwise
 	}
-	slices.SortStableFunc(ops, func(a, b op) int { return inOrder(a.set, b.set) }) // lists hold elements of one set
-	return ops, nets, later
+	return together(ops), nets, later
+}
+
+// together gives the operations set by set, each set's in their order: a list holds elements of one
+// set. There are many operations and few sets.
+func together(ops []op) []op {
+	count := make(map[setID]int)
+	for i := range ops {
+		count[ops[i].set]++
+	}
+	if len(count) < 2 {
+		return ops
+	}
+	next := 0
+	for _, id := range slices.SortedFunc(maps.Keys(count), inOrder) {
+		next, count[id] = next+count[id], next
+	}
+	out := make([]op, len(ops))
+	for i := range ops {
+		at := count[ops[i].set]
+		out[at] = ops[i]
+		count[ops[i].set] = at + 1
+	}
+	return out
 }
 
 // ensureSets makes the sets that the changes need and that do not exist.
@@ -293,17 +316,13 @@ func (e *Enforcer) encode(ops []op) {
 			o.remaining = max(o.end.Sub(now), firewall.MinRemaining)
 		}
 	}
-	bySet := make(map[setID][]op, 2)
-	var order []setID
-	for _, o := range ops {
-		if bySet[o.set] == nil {
-			order = append(order, o.set)
-		}
-		bySet[o.set] = append(bySet[o.set], o)
-	}
-	for _, set := range order {
-		var old, add []op
-		for _, o := range bySet[set] {
+	var old, add []*op
+	for len(ops) > 0 {
+		set, n := ops[0].set, 0
+		old, add = old[:0], add[:0]
+		for n < len(ops) && ops[n].set == set {
+			o := &ops[n]
+			n++
 			if o.remove || o.renew {
 				old = append(old, o)
 			}
@@ -311,8 +330,10 @@ func (e *Enforcer) encode(ops []op) {
 				add = append(add, o)
 			}
 		}
-		list := func(typ, flags uint16, ops []op) {
-			elementList(&l.enc, typ, flags|unix.NLM_F_ACK, e.config.Table, set.name(), len(ops), func(enc *encoder, i int) {
+		ops = ops[n:]
+		name := set.name()
+		list := func(typ, flags uint16, ops []*op) {
+			elementList(&l.enc, typ, flags|unix.NLM_F_ACK, e.config.Table, name, len(ops), func(enc *encoder, i int) {
 				appendEntry(enc, ops[i].key, false, ops[i].remaining, ops[i].comment)
 			})
 		}

@@ -157,6 +157,11 @@ func dump(l *link, table, set string, each func(entry) bool) error {
 // for nobody: an element that is set or removed meanwhile may be missing or be given twice. It
 // costs the kernel 0.6 s at 100,000 elements and, because a dump is quadratic, 95 s at 1,000,000.
 func (e *Enforcer) Elements(ctx context.Context, yield func(firewall.Element, firewall.Counters) bool) error {
+	return e.elements(ctx, nil, yield)
+}
+
+// elements is Elements without the given sets.
+func (e *Enforcer) elements(ctx context.Context, without map[setID]bool, yield func(firewall.Element, firewall.Counters) bool) error {
 	sets, nets, err := e.view()
 	if err != nil {
 		return err
@@ -168,6 +173,9 @@ func (e *Enforcer) Elements(ctx context.Context, yield func(firewall.Element, fi
 	defer func() { _ = l.close() }()
 	more := true
 	for _, id := range sets {
+		if without[id] {
+			continue
+		}
 		if id.interval() {
 			more, err = e.yieldNets(l, id, nets[id], yield)
 		} else {

@@ -250,10 +250,11 @@ func (r *reconciliation) finishNets(ctx context.Context) error {
 	return err
 }
 
-// others looks for what is in the kernel and not desired.
+// others looks for what is in the kernel and not desired. Sets that held nothing at the start hold
+// only what is desired.
 func (r *reconciliation) others(ctx context.Context) error {
 	var remove []firewall.Change
-	err := r.e.Elements(ctx, func(el firewall.Element, _ firewall.Counters) bool {
+	err := r.e.elements(ctx, r.empty, func(el firewall.Element, _ firewall.Counters) bool {
 		if r.keys[elementKey{el.Prefix, el.Scope}] {
 			return true
 		}

@@ -27,6 +27,10 @@ type Options struct {
 	SnapshotEvery time.Duration
 	// Retention is how long an offender is remembered after its last ban; 0 means 30 days.
 	Retention time.Duration
+	// Enforced says of the bans that Open finds that the kernel holds them: whoever opens the store
+	// makes that true before anybody asks for them, and marks those for which it failed. Marking a
+	// million bans one by one would write them all anew.
+	Enforced bool
 	// Admit, when set, is asked before a failure begins a ban; false leaves the window as it is and
 	// the ban is handed out in Outcome.Held. It must be quick and must not call the Store.
 	Admit func(j *jails.Jail, f Failure, b *Ban) bool

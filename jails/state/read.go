@@ -198,11 +198,15 @@ func (s *Store) Effective(prefix netip.Prefix) []Effective {
 }
 
 func (r *row) effective(mono int64) []Effective {
-	var live []*item
+	var room [4]*item
+	live := room[:0]
 	for i := range r.items {
 		if it := &r.items[i]; active(it, mono) && !it.ban.Shadow {
 			live = append(live, it)
 		}
+	}
+	if len(live) == 1 {
+		return []Effective{live[0].effective()}
 	}
 	slices.SortStableFunc(live, func(a, b *item) int {
 		return cmp.Or(strings.Compare(a.ban.Scope, b.ban.Scope), cmp.Compare(b.until, a.until), strings.Compare(a.jail.name, b.jail.name))
@@ -210,14 +214,19 @@ func (r *row) effective(mono int64) []Effective {
 	var out []Effective
 	for _, it := range live {
 		if n := len(out); n > 0 && out[n-1].Scope == it.ban.Scope {
-			out[n-1].Jails = append(out[n-1].Jails, it.jail.name)
+			out[n-1].Jails = append(slices.Clip(out[n-1].Jails), it.jail.name)
 			out[n-1].Enforced = out[n-1].Enforced && it.ban.Enforced
 			continue
 		}
-		out = append(out, Effective{Scope: it.ban.Scope, End: it.ban.End, Jail: it.jail.name,
-			Jails: []string{it.jail.name}, Verdict: it.ban.Verdict, Enforced: it.ban.Enforced})
+		out = append(out, it.effective())
 	}
 	return out
+}
+
+// effective is what the ban of the item alone would make of its scope.
+func (it *item) effective() Effective {
+	return Effective{Scope: it.ban.Scope, End: it.ban.End, Jail: it.jail.name,
+		Jails: it.jail.alone[:], Verdict: it.ban.Verdict, Enforced: it.ban.Enforced}
 }
 
 // AllEffective calls yield with each banned prefix and what Effective says of it, at one moment,

@@ -47,6 +47,7 @@ func (k *pkey) hash() uint64 {
 // counters of one jail. They outlive its windows and bans, and restarts.
 type jailRow struct {
 	name      string
+	alone     [1]string // the name, as a list that is never written to
 	failed    atomic.Int64
 	banned    atomic.Int64
 	failedNow atomic.Int64

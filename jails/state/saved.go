@@ -169,7 +169,8 @@ func (v view) saveBan(b *Ban, until int64) *savedBan {
 // when the wall clock went back.
 func (v view) loadBan(jail string, k *pkey, b *savedBan) *Ban {
 	out := &Ban{Jail: jail, Prefix: k.prefix(), Scope: b.Scope, Start: fromNanos(b.Start), Reason: string(b.Reason),
-		Source: b.Source, Trust: b.Trust, Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict}
+		Source: b.Source, Trust: b.Trust, Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict,
+		Enforced: v.s.opt.Enforced && !b.Shadow}
 	if b.End != 0 {
 		left := min(time.Duration(b.End-v.now.UnixNano()), time.Duration(b.End-b.Start))
 		if left <= 0 {
@@ -216,12 +217,15 @@ func (v view) loadWindow(w *savedWindow, src func(uint32) uint32) *window {
 	return out
 }
 
-// userAt stands for the user of the failure at that time, as far as its evidence was kept.
+// userAt stands for the user of the failure at that time, as far as its evidence was kept. The two
+// times came from one, by two clocks.
 func (w *savedWindow) userAt(nanos int64) uint32 {
+	var user uint32
+	nearest := int64(maxDrift)
 	for i := range w.Evidence {
-		if w.Evidence[i].Time == nanos {
-			return userHash(w.Evidence[i].User)
+		if d := max(w.Evidence[i].Time-nanos, nanos-w.Evidence[i].Time); d < nearest {
+			user, nearest = userHash(w.Evidence[i].User), d
 		}
 	}
-	return 0
+	return user
 }

@@ -146,7 +146,7 @@ func (s *Store) jail(name string) *jailRow {
 	for k, v := range old {
 		all[k] = v
 	}
-	j := &jailRow{name: name}
+	j := &jailRow{name: name, alone: [1]string{name}}
 	all[name] = j
 	s.jails.Store(&all)
 	return j
