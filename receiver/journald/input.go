@@ -76,7 +76,7 @@ func New(o Options) (*Input, error) {
 	if o.StateDir == "" {
 		return in, nil
 	}
-	in.path = filepath.Join(o.StateDir, "journal-"+o.Config.Name+".state")
+	in.path = filepath.Join(o.StateDir, "cursor-"+o.Config.Name+".state")
 	switch _, err := statefile.Load(in.path, cursorKind, &in.saved); {
 	case errors.Is(err, statefile.ErrCorrupt):
 		in.log.Warn("the kept position is damaged, reading begins at the end", "err", err)
