@@ -21,8 +21,8 @@ const originID = "origin@32473"
 // for a message on a unix socket, or the source where it is configured to. An origin that a source
 // names without that right is ignored and counted.
 func (f *Feed) originOf(e *receiver.Entry) receiver.Origin {
-	if e.Form == decode.Journal {
-		return e.Origin
+	if e.Form == decode.Journal || e.Form == decode.File {
+		return e.Origin // the journal's own word, or what the owner of the file proves
 	}
 	o := f.writers.Origin(&e.Peer)
 	if o.Known || len(e.SD) == 0 {
@@ -55,8 +55,8 @@ func forged(jail *jails.Jail, f *filter.Filter, it *item) (reason string) {
 	if want == nil {
 		uids := f.Origin().UID
 		switch {
-		case len(uids) == 0, !it.origin.Known && it.level != receiver.LevelKernel:
-			return ""
+		case len(uids) == 0, !it.origin.Known && (it.file || it.level != receiver.LevelKernel):
+			return "" // nobody knows who wrote it; a jail that must know says origin
 		case !it.origin.Known:
 			return refusedUnknown // a carrier on this host: anybody may have written it
 		case !slices.Contains(uids, it.origin.UID):

@@ -282,6 +282,9 @@ func TestDoesNotCount(t *testing.T) {
 		{"nobody knows who wrote it", func(_ *rig, e *receiver.Entry) {
 			e.App, e.Text, e.Peer.Level = []byte("mine"), []byte("mine 198.51.100.7"), receiver.LevelTLS
 		}, refusedUnknown},
+		{"a syslog file of root's, into which anybody may log", func(_ *rig, e *receiver.Entry) {
+			e.App, e.Text, e.Form, e.Origin = []byte("mine"), []byte("mine 198.51.100.7"), decode.File, receiver.Origin{}
+		}, refusedUnknown},
 		{"never_ban", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 203.0.113.7") }, refusedProtected},
 		{"ignoreip", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from 198.51.100.99") }, ""},
 		{"mapped never_ban", func(_ *rig, e *receiver.Entry) { e.Text = []byte("failed login from ::ffff:203.0.113.7") }, refusedProtected},
