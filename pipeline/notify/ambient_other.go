@@ -1,0 +1,5 @@
+//go:build !linux
+
+package notify
+
+func dropAmbient() error { return nil }
