@@ -8,8 +8,10 @@ import (
 
 const (
 	blockBytes = 256 << 10 // of text that are read at a time
-	maxLine    = 64 << 10  // bytes of a line that are looked at; the rest is skipped
+	maxLine    = 64 << 10  // bytes of a line; a longer one is not matched: an address at its cut may be a part of another
 	maxSides   = 2         // policies that one run compares
+
+	bufferBytes = blockBytes + maxLine + 2 // with the beginning of the line that follows
 )
 
 // line is one line that some jail listens to. Its bytes are those of its block.
@@ -26,6 +28,7 @@ type line struct {
 	text     []byte // as native filters see it
 	cut      []byte // as regular expressions see it: without the date; nil: as text
 	raw      []byte
+	whole    bool // raw is a line of a file, as it was written
 }
 
 // hit is a line that a filter of a policy recognised.
@@ -62,7 +65,7 @@ type block struct {
 	err error // of the reader: this block is the last
 }
 
-var blocks = sync.Pool{New: func() any { return &block{buf: make([]byte, 0, blockBytes+maxLine)} }}
+var blocks = sync.Pool{New: func() any { return &block{buf: make([]byte, 0, bufferBytes)} }}
 
 func newBlock(matchers int) *block {
 	b := blocks.Get().(*block)

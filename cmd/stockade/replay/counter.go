@@ -17,8 +17,7 @@ const (
 	widest6 = 48
 
 	recidiveFilter = "recidive" // of jails that also count the bans of all others
-	whyProxy       = "proxies"
-	tidyEvery      = time.Hour // of the lines' time: what has run out is let go of
+	tidyEvery      = time.Hour  // of the lines' time: what has run out is let go of
 )
 
 // counter counts the hits of one policy in the lines' own time. It belongs to one goroutine.
@@ -55,6 +54,8 @@ func (c *counter) take(in *input, b *block, h *hit) error {
 	if m.Kind == filter.Success {
 		c.sum.Successes++
 		c.successes.note(addr, c.now)
+		prefix, _ := c.counted(jail, addr, m.Bits)
+		c.store.Succeed(jail.Name, prefix, m.User)
 		return nil
 	}
 	attempts := max(m.Attempts, 1) * int(h.repeat)

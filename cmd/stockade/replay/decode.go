@@ -43,13 +43,13 @@ func (d *decoder) block(b *block, in *input) {
 		if n := len(text); n > 0 && text[n-1] == '\r' {
 			text = text[:n-1]
 		}
-		if len(text) == 0 {
+		if len(text) == 0 || len(text) > maxLine {
 			continue
 		}
 		m := &d.message
 		var at time.Time
 		var without []byte
-		header := d.headers.DecodeLine(text[:min(len(text), maxLine)], in.clock, m)
+		header := d.headers.DecodeLine(text, in.clock, m)
 		if header {
 			at = m.Stamp
 			if len(m.App) == 0 {
@@ -109,6 +109,7 @@ func (d *decoder) keep(b *block, m *decode.Message, raw, without []byte, at int6
 		return
 	}
 	l.app, l.host, l.pid, l.text, l.cut, l.raw = m.App, m.Hostname, m.ProcID, m.Text, without, raw
+	l.whole = m.Form == decode.File
 	b.lines = append(b.lines, l)
 }
 

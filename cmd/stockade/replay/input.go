@@ -134,7 +134,7 @@ type cutter struct {
 	end      error
 }
 
-// fill reads into an empty buffer of blockBytes+maxLine bytes at least and returns it with whole
+// fill reads into an empty buffer of bufferBytes at least and returns it with whole
 // lines. The error comes with the last lines.
 func (c *cutter) fill(buf []byte) ([]byte, error) {
 	for {
@@ -161,8 +161,8 @@ func (c *cutter) fill(buf []byte) ([]byte, error) {
 		last := bytes.LastIndexByte(buf, '\n') + 1
 		c.rest = append(c.rest, buf[last:]...)
 		buf = buf[:last]
-		if len(c.rest) >= maxLine {
-			buf = append(append(buf, c.rest[:maxLine-1]...), '\n')
+		if len(c.rest) > maxLine {
+			buf = append(append(buf, c.rest[:maxLine+1]...), '\n') // one byte too long: it is known to be cut
 			c.rest, c.skipping = c.rest[:0], true
 		}
 		if len(buf) > 0 {

@@ -59,12 +59,12 @@ func (x *export) continued(rec *journald.Record) bool {
 }
 
 func (x *export) record(b *block, rec *journald.Record) {
-	if x.continued(rec) || rec.Oversize {
+	if x.continued(rec) || rec.Oversize || rec.Truncated {
 		return
 	}
 	keep := func(v []byte) []byte {
 		if len(b.buf)+len(v) > cap(b.buf) {
-			b.buf = make([]byte, 0, blockBytes+maxLine) // what was kept so far keeps the old one
+			b.buf = make([]byte, 0, bufferBytes) // what was kept so far keeps the old one
 		}
 		from := len(b.buf)
 		b.buf = append(b.buf, v...)

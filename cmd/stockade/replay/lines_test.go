@@ -80,7 +80,7 @@ func (g *traffic) event(at time.Time, room int, line func(string)) int {
 		put(sshd, "Failed password for root from %s port 40022 ssh2", addr)
 		put(sshd, "Connection closed by authenticating user root %s port 40022 [preauth]", addr)
 	case kind < 9 && who < 40:
-		put(sshd, "Accepted password for bob from %s port 40022 ssh2", addr)
+		put(sshd, "Accepted password for root from %s port 40022 ssh2", addr)
 	case kind < 12 && who >= 40: // two daemons' lines of one address are in no order between workers
 		put("nginx", `%s - bob [x] "GET /login HTTP/1.1" 401 17`, addr)
 	case kind < 14:

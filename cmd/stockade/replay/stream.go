@@ -150,6 +150,9 @@ func (s *stream) matcher(i int, queue <-chan *block) {
 					continue
 				}
 				in = filter.Line{App: l.app, Host: l.host, PID: l.pid, Text: l.text, Time: unix(l.at), Facility: l.facility, Source: s.in.source}
+				if l.whole {
+					in.Whole = l.raw
+				}
 				if l.cut != nil && !b.natives[side] {
 					in.Text = l.cut
 				}
