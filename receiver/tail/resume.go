@@ -29,10 +29,10 @@ func (t *Tail) resume(m *memory) {
 func (t *Tail) resumeFile(x *memorized) {
 	c := x.content()
 	gone := &file{content: c, fd: -1, left: t.since}
-	at := ""
+	at, named := "", ""
 	inPlace := false
 	if real, info, err := resolve(c.path); err == nil && idOf(info) == c.id {
-		at = real
+		at, named = real, real
 	} else if info, err := os.Lstat(c.real); err == nil && idOf(info) == c.id {
 		at = c.real
 	} else {
@@ -59,7 +59,7 @@ func (t *Tail) resumeFile(x *memorized) {
 				}
 				return
 			}
-			inPlace = true
+			inPlace = at == named // beside it, it is another file that got the number of a removed one
 			t.closeFile(f)
 		default:
 			t.closeFile(f)

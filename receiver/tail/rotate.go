@@ -34,7 +34,10 @@ func (t *Tail) catchUp(now, was *file, old content, inPlace bool) {
 	anchor, rest := -1, false
 	open := was.fd >= 0 && !inPlace // what remains of old is read where it is
 	for i := range all {
-		if !inPlace && all[i].id == old.id {
+		if inPlace || all[i].id != old.id {
+			continue
+		}
+		if begins, _ := old.same(all[i].fd); begins { // else its number is another file's by now
 			anchor = i
 		}
 	}
