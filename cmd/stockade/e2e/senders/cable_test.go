@@ -78,7 +78,7 @@ func (c *cable) carry(in, out net.Conn) {
 	for {
 		n, err := in.Read(buf)
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				_ = out.Close()
 			}
 			_ = in.Close()
