@@ -12,7 +12,7 @@ func (c *compiler) patterns() {
 	f, s := c.filter, c.spec
 	f.stateful = s.Join != JoinNone
 	for i, p := range s.Patterns {
-		r := rule{kind: p.Kind, proof: p.Proof, count: p.Count, step: p.Step}
+		r := rule{kind: p.Kind, proof: p.Proof, count: p.Count, step: p.Step, fac: p.Facility}
 		switch {
 		case (p.Text == "") == (p.Fields == nil):
 			c.fault("pattern", i, p.Text, -1, "it needs either text or fields")

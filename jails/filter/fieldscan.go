@@ -106,6 +106,9 @@ var cefHeader = [...]string{"version", "vendor", "product", "device_version", "s
 func (e *extractor) readCEF(line []byte, v *values) bool {
 	// A syslog decoder may have taken the mark for the app name.
 	rest := bytes.TrimPrefix(line, []byte("CEF:"))
+	if i := bytes.IndexByte(rest, '|'); i < 1 || len(bytes.Trim(rest[:i], "0123456789.")) > 0 {
+		return false // the version is a number: what stands before a header is no CEF
+	}
 	for _, name := range cefHeader {
 		end := unescapedPipe(rest)
 		if end < 0 || !e.setNamed(v, []byte(name), rest[:end]) {

@@ -40,6 +40,7 @@ type rule struct {
 	proof  Proof
 	count  Count
 	step   uint8
+	fac    []int8   // facilities that a line may have; empty: any
 	early  bool     // native: the address stands before all that a client can choose freely
 	needs  []string // literals of which a line must have one; nil: none known
 }

@@ -124,6 +124,9 @@ func (m *Matcher) matchFilter(p place, hits []uint64, line *Line, subject, inner
 			subject = inner
 		}
 		subject = bytes.TrimLeft(bytes.TrimRight(subject, "\r"), " ")
+		if len(line.App) == 0 {
+			subject = flt.untagged(subject)
+		}
 		m.matchNative(f, flt, p, hits, line, subject, times)
 		return
 	}

@@ -16,7 +16,7 @@ func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *
 		if !bit(hits, p.first+i) || !whole && !rule.early || !m.find(rule, subject) {
 			continue
 		}
-		if !facilityFits(flt, line) {
+		if !facilityFits(flt.spec.Facility, line) || !facilityFits(rule.fac, line) {
 			m.stats.Facility++
 			return
 		}
@@ -83,8 +83,7 @@ func (m *Matcher) captured(r *rule, subject []byte, groups []int) []byte {
 	return pick(subject, m.caps, groups)
 }
 
-func facilityFits(flt *Filter, line *Line) bool {
-	list := flt.spec.Facility
+func facilityFits(list []int8, line *Line) bool {
 	return len(list) == 0 || line.Facility < 0 || slices.Contains(list, line.Facility)
 }
 

@@ -59,6 +59,8 @@ type Pattern struct {
 	Fields *Fields
 	Count  Count
 	Step   uint8 // of CountEach in a joined filter: see Count
+
+	Facility []int8 // as of a Spec, for this pattern alone
 }
 
 // Count says how many attempts a line of a native pattern stands for.

@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,15 +18,18 @@ func TestCutLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := 1
-	if testing.Short() || raceEnabled {
+	step := 5
+	switch {
+	case *long || os.Getenv("STOCKADE_REQUIRE") == "all":
+		step = 1
+	case testing.Short() || raceEnabled:
 		step = 16
 	}
 	for _, e := range entries {
 		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			tryCut(t, e, 8<<10, true, step)
-			if step == 1 {
+			if step < 16 {
 				tryCut(t, e, 64<<10, true, step)
 			}
 			if e.Cut > 0 {

@@ -40,14 +40,15 @@ type Origin struct {
 
 // Pattern is one pattern of an Entry: text or fields.
 type Pattern struct {
-	Name   string  `yaml:"name"`
-	Kind   string  `yaml:"kind"`  // failure (default), success
-	Proof  string  `yaml:"proof"` // handshake, challenge, none
-	Count  string  `yaml:"count"` // each (default), first, close, none, more
-	Step   uint8   `yaml:"step"`
-	Mode   string  `yaml:"mode"` // only in this mode; empty: in all
-	Text   string  `yaml:"text"`
-	Fields *Fields `yaml:"fields"`
+	Name     string   `yaml:"name"`
+	Kind     string   `yaml:"kind"`  // failure (default), success
+	Proof    string   `yaml:"proof"` // handshake, challenge, none
+	Count    string   `yaml:"count"` // each (default), first, close, none, more
+	Step     uint8    `yaml:"step"`
+	Mode     string   `yaml:"mode"` // only in this mode; empty: in all
+	Text     string   `yaml:"text"`
+	Facility []string `yaml:"facility"` // as of an Entry, for this pattern alone
+	Fields   *Fields  `yaml:"fields"`
 }
 
 // Fields is a pattern over named fields.
@@ -146,12 +147,8 @@ func (e *Entry) Spec(mode string) (filter.Spec, error) {
 	if s.Join, ok = joins[e.Join]; !ok {
 		return fault("join %q must be pid or addr", e.Join)
 	}
-	for _, name := range e.Facility {
-		n, ok := facilities[name]
-		if !ok {
-			return fault("facility %q must be kern", name)
-		}
-		s.Facility = append(s.Facility, n)
+	if s.Facility, ok = facilityList(e.Facility); !ok {
+		return fault("facility %v must be [kern]", e.Facility)
 	}
 	for _, p := range e.Patterns {
 		if p.Mode != "" && p.Mode != mode {
@@ -167,9 +164,24 @@ func (e *Entry) Spec(mode string) (filter.Spec, error) {
 		if out.Count, ok = counts[p.Count]; !ok {
 			return fault("pattern %q: count %q must be each, first, close, none or more", p.Name, p.Count)
 		}
+		if out.Facility, ok = facilityList(p.Facility); !ok {
+			return fault("pattern %q: facility %v must be [kern]", p.Name, p.Facility)
+		}
 		s.Patterns = append(s.Patterns, out)
 	}
 	return s, nil
+}
+
+func facilityList(names []string) ([]int8, bool) {
+	var list []int8
+	for _, name := range names {
+		n, ok := facilities[name]
+		if !ok {
+			return nil, false
+		}
+		list = append(list, n)
+	}
+	return list, true
 }
 
 func (f *Fields) compile() *filter.Fields {

@@ -137,7 +137,7 @@ func escapeAs(how, s string) string {
 // TestHostileFields puts hostile text into every marked field: the one accused must be the true
 // peer or nobody.
 func TestHostileFields(t *testing.T) {
-	n := 5_000
+	n := 2_000
 	switch {
 	case *long:
 		n = 1_000_000

@@ -3,6 +3,7 @@ package catalogue
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,6 +96,9 @@ func (e *Entry) run(s *Sample, set *filter.Set) []string {
 func (e *Entry) facility() int8 {
 	if len(e.Facility) > 0 {
 		return facilities[e.Facility[0]]
+	}
+	if slices.ContainsFunc(e.Patterns, func(p Pattern) bool { return len(p.Facility) > 0 }) {
+		return -1 // not known: both kinds of its patterns see the line
 	}
 	return 3
 }
