@@ -112,6 +112,8 @@ type daemon struct {
 	log    *output
 	done   chan struct{}
 	client *control.Client
+
+	listing time.Duration // how long nft took to list a set, the last time: by so much ends may be off
 }
 
 type output struct {
@@ -301,11 +303,12 @@ func (d *daemon) times() (ran, waited time.Duration) {
 // set is what nft lists of a set: when each address ends, zero for never.
 func (d *daemon) set(name string) map[netip.Addr]time.Time {
 	d.t.Helper()
+	now := time.Now()
 	out, err := exec.Command("ip", "netns", "exec", d.ns, "nft", "-j", "list", "set", "inet", "stockade", name).Output()
 	if err != nil {
 		return nil // there is no such set
 	}
-	now := time.Now()
+	d.listing = time.Since(now)
 	var doc struct {
 		NFTables []struct {
 			Set struct {

@@ -1,0 +1,114 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"stockade/jails/state"
+)
+
+// TestRestoreAtStart: a state with many bans, from the start of the process until every ban is in
+// the kernel and the daemon answers: into an empty kernel, onto what a stopped daemon left there,
+// and onto what a killed one did.
+func TestRestoreAtStart(t *testing.T) {
+	bans := size(5_000, 100_000, 1_000_000)
+	bar := time.Duration(bans) * 10 * time.Microsecond // 100,000 within 1 s, on two processors
+	d := newDaemon(t, killConfig)
+	end := fillState(t, filepath.Join(d.dir, "state"), bans)
+	for _, how := range []string{"into an empty kernel", "onto a persisted table", "after kill -9"} {
+		start := time.Now()
+		d.start()
+		took := time.Since(start)
+		ran, waited := d.times()
+		t.Logf("%d bans %s: %s until the kernel is complete; processor time %s, waited %s for a processor; peak memory %s",
+			bans, how, took.Round(time.Millisecond), ran.Round(time.Millisecond), waited.Round(time.Millisecond), d.peakMemory())
+		if ran > 2*5*bar {
+			t.Errorf("%s: processor time %s; two processors have %s", how, ran, 2*bar)
+		}
+		if waited < ran/10 && took > 5*bar {
+			t.Errorf("%s: took %s, bar %s", how, took, bar)
+		}
+		d.checkRestored(bans, end)
+		sig := syscall.SIGTERM
+		if how == "onto a persisted table" {
+			sig = syscall.SIGKILL
+		}
+		d.signal(sig)
+	}
+}
+
+// fillState makes a state folder with so many bans and returns their end.
+func fillState(t *testing.T, dir string, bans int) time.Time {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := state.Open(state.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now().Add(24 * time.Hour)
+	for i := range bans {
+		s.Ban(state.Ban{Jail: "sshd", Prefix: netip.PrefixFrom(numbered(i), 32), End: end, Reason: "5 failures within 10m0s", Source: "server", Trust: "address",
+			Evidence: []state.Evidence{{Source: "server", Trust: "address", Raw: "Failed password for root from 192.0.2.7 port 4711 ssh2"}}})
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return end
+}
+
+// checkRestored asks nft for every ban, or for some where listing a set takes the kernel minutes.
+func (d *daemon) checkRestored(bans int, end time.Time) {
+	d.t.Helper()
+	if bans <= 100_000 {
+		all := d.set("ban4")
+		wrong := 0
+		for _, got := range all {
+			if off := got.Sub(end).Abs(); off > 3*time.Second+d.listing { // nft tells whole seconds
+				wrong++
+			}
+		}
+		if len(all) != bans || wrong > 0 {
+			d.t.Errorf("nft lists %d elements, want %d; %d with another end", len(all), bans, wrong)
+		}
+	} else {
+		var keys []string
+		for i := 0; i < bans; i += bans / 500 {
+			keys = append(keys, numbered(i).String())
+		}
+		if err := d.nft("get element inet stockade ban4 { " + strings.Join(keys, ", ") + " }"); err != nil {
+			d.t.Error(err)
+		}
+		if err := d.nft("get element inet stockade ban4 { " + numbered(bans).String() + " }"); err == nil {
+			d.t.Error("an address that is not banned is in the set")
+		}
+	}
+	n := 0
+	for _, b := range d.bans() {
+		if b.Enforced {
+			n++
+		}
+	}
+	if n != bans {
+		d.t.Errorf("%d bans are shown as enforced, want %d", n, bans)
+	}
+}
+
+func (d *daemon) peakMemory() string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	d.t.Fatal(errors.Join(errors.New("no VmHWM"), err))
+	return ""
+}
