@@ -202,6 +202,10 @@ type question struct {
 	notes []string
 }
 
+// notIn begins a match of everybody outside of something. With a further condition such a rule says
+// nothing about one address: a port that is open to few, for example.
+const notIn = "not "
+
 // chain looks at the rules of c. match is what selected the address on the way there, "" for nothing
 // yet.
 func (q *question) chain(c *chain, match string, conditional bool, depth int) {
@@ -219,7 +223,7 @@ func (q *question) chain(c *chain, match string, conditional bool, depth int) {
 		more = more || conditional
 		for _, e := range x.expr {
 			for _, verdict := range [...]string{"drop", "reject"} {
-				if _, ok := e[verdict]; ok && found != "" {
+				if _, ok := e[verdict]; ok && found != "" && !(more && strings.HasPrefix(found, notIn)) {
 					q.stops = append(q.stops, Stop{c.family + " " + c.table, c.name, x.handle, verdict, found, more})
 				}
 			}
@@ -263,7 +267,7 @@ func (q *question) fits(c *chain, x rule) (match string, conditional, fits bool)
 		what, held := q.holds(c, m.Right)
 		switch {
 		case m.Op == "!=" && !held:
-			match = "not " + what
+			match = notIn + what
 		case m.Op != "!=" && held:
 			match = what
 		default:
