@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"net/netip"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -93,5 +95,27 @@ func TestFlushWhileDown(t *testing.T) {
 	}
 	if _, ok := d.set("ban4")[netip.MustParseAddr("20.0.0.7")]; !ok {
 		t.Error("20.0.0.7 is not in the set")
+	}
+}
+
+// TestWithoutCapability is E9: a daemon that may not use the configured backend says so in one line
+// and ends at once.
+func TestWithoutCapability(t *testing.T) {
+	require(t, "setpriv")
+	d := newDaemon(t, strings.ReplaceAll(flushConfig, "OWNER", "auto"))
+	cmd := exec.Command("ip", "netns", "exec", d.ns, "setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin",
+		program, "serve", "--config", filepath.Join(d.dir, "stockade.yaml"))
+	start := time.Now()
+	out, err := cmd.CombinedOutput()
+	took := time.Since(start)
+	if code := cmd.ProcessState.ExitCode(); err == nil || code != 4 {
+		t.Errorf("exit code %d, want 4", code)
+	}
+	if lines := strings.Split(strings.TrimSpace(string(out)), "\n"); len(lines) > 2 || !strings.Contains(string(out), "CAP_NET_ADMIN") {
+		t.Errorf("it says %q, want a line that names CAP_NET_ADMIN", out)
+	}
+	t.Logf("ended after %s: %s", took.Round(time.Millisecond), strings.TrimSpace(string(out)))
+	if took > 10*time.Second {
+		t.Errorf("ended after %s, want 2s", took)
 	}
 }
