@@ -85,7 +85,7 @@ type Entry struct {
 
 	Raw []byte // the frame, as much of it as there is
 
-	// Truncated says that the end is missing, or may be: the frame was longer than the limit, or the
+	// Truncated says that the end is missing, or may be: the frame was longer than the limit, or a TLS
 	// stream ended where a terminator was due. Never to be matched: what stands at the cut may be the
 	// beginning of another address.
 	Truncated bool

@@ -68,7 +68,10 @@ func (r *reader) put(f frame.Frame, s *Source, p *Peer, now time.Time) {
 	}
 	e.Received, e.Listener, e.Source, e.Peer = now, r.l.cfg.Name, s, *p
 	e.Origin = originOf(p)
-	e.Raw, e.Truncated, e.Continued = f.Bytes, f.Truncated || f.Unterminated, false
+	e.Raw, e.Continued = f.Bytes, false
+	// The clean end of a plain stream ends its last line: many a script sends no terminator. Over TLS
+	// somebody on the path can make such an end, at a place of his choice.
+	e.Truncated = f.Truncated || f.Unterminated && r.l.cfg.isTLS()
 
 	c := &r.l.counters
 	c.forms[e.Form].Add(1)

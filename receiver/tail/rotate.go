@@ -61,7 +61,13 @@ func (t *Tail) catchUp(now, was *file, old content, inPlace bool) {
 		if i <= anchor || anchor < 0 && !all[i].changed.After(old.touch.Add(-clockGrain)) {
 			continue
 		}
-		if t.files[all[i].id] != nil || t.knownHead(all[i].fd).N > 0 || alike(now.fd, &all[i]) {
+		if t.files[all[i].id] != nil || t.knownHead(all[i].fd).N > 0 {
+			continue
+		}
+		if alike(now.fd, &all[i]) { // it counts again if the original is truncated before it is read
+			if all[i].changed.Before(now.touch) {
+				now.touch = all[i].changed
+			}
 			continue
 		}
 		if c := t.adopt(&all[i], &old, inPlace); c != nil {
