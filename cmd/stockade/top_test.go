@@ -145,6 +145,20 @@ type seen struct {
 	text strings.Builder
 }
 
+// follow reads until the terminal is closed.
+func (s *seen) follow(master *os.File) {
+	b := make([]byte, 4096)
+	for {
+		n, err := master.Read(b)
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.text.Write(b[:n])
+		s.mu.Unlock()
+	}
+}
+
 func (s *seen) has(text string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,18 +177,7 @@ func TestTopOnATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	var screen seen
-	go func() { // ends when the terminal is closed
-		b := make([]byte, 4096)
-		for {
-			n, err := master.Read(b)
-			if err != nil {
-				return
-			}
-			screen.mu.Lock()
-			screen.text.Write(b[:n])
-			screen.mu.Unlock()
-		}
-	}()
+	go screen.follow(master)
 	ended := make(chan int, 1)
 	var stderr strings.Builder
 	go func() { ended <- run([]string{"--socket", socket, "top"}, slave, slave, &stderr) }()

@@ -238,6 +238,24 @@ func (r *repeater) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// TestLinesOfNoInterestCostNoMemory holds the way of a line that matches nothing to none of its own.
+func TestLinesOfNoInterestCostNoMemory(t *testing.T) {
+	line := "Nov 24 10:00:00 host sshd[77]: Server listening on 0.0.0.0 port 22.\nNov 24 10:00:00 host CRON[9]: (root) CMD (true)\n"
+	p := policyOf(t, policyText)
+	allocs := func(lines int) float64 {
+		text := strings.Repeat(line, lines/2)
+		return testing.AllocsPerRun(3, func() {
+			if _, err := replay.Run(t.Context(), replay.Options{Policy: p, Logs: []string{"-"}, Stdin: strings.NewReader(text), Now: clock}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	few, many := allocs(20_000), allocs(100_000)
+	if more := (many - few) / 80_000; more > 0.05 {
+		t.Errorf("%.2f allocations a line (%.0f for 20,000 lines, %.0f for 100,000): want next to none", more, few, many)
+	}
+}
+
 func BenchmarkReplay(b *testing.B) {
 	var text strings.Builder
 	const lines = 200_000
