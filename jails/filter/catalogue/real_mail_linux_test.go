@@ -3,6 +3,7 @@ package catalogue
 import (
 	"encoding/base64"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -100,6 +101,12 @@ func TestRealPostfix(t *testing.T) {
 	l.file("etc/master.cf", "smtp inet n - n - - smtpd\npickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\n"+
 		"rewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\nproxymap unix - - n - - proxymap\nanvil unix - - n - 1 anvil\nerror unix - - n - - error\n")
 	l.start("", bin[0], "-c", l.inLab("etc"), "start-fg")
+	t.Cleanup(func() {
+		// The master has a session of its own, so that the end of the command's group is not its end.
+		if out, err := exec.Command(bin[0], "-c", l.inLab("etc"), "abort").CombinedOutput(); err != nil {
+			t.Errorf("postfix abort: %v: %s", err, out)
+		}
+	})
 	l.listens(serverAddr + ":25")
 	if !l.smtpLogin(account, password, false) {
 		t.Error("the right password is refused")
