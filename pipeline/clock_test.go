@@ -121,7 +121,7 @@ func TestFilesCountAtTheirOwnTime(t *testing.T) {
 func TestRepeatedLinesAfterABreak(t *testing.T) {
 	r := newRig(t, 1)
 	e := r.line("login", "failed login from 198.51.100.7")
-	e.Stamp = noon
+	e.Stamp, e.Peer.Level = noon, receiver.LevelAddress
 	first := r.Open(false).(*Feed)
 	first.Put(e)
 	first.Put(e) // no break yet: the same line twice is two attempts
@@ -134,6 +134,7 @@ func TestRepeatedLinesAfterABreak(t *testing.T) {
 	if got := r.Stats().Repeated.Load(); got != 1 {
 		t.Errorf("%d lines were taken as repeated, want 1", got)
 	}
+	second.Left()
 	third := r.Open(false).(*Feed) // after a clean end nothing is repeated
 	third.Put(e)
 	third.Flush()
@@ -155,5 +156,125 @@ func TestHistoriesOutliveARestart(t *testing.T) {
 	}
 	if err := b.load(t.TempDir()); err != nil {
 		t.Errorf("a folder without a file: %v", err)
+	}
+}
+
+func TestWhichLinesAreRepetitions(t *testing.T) {
+	fine := noon.Add(123456 * time.Microsecond)
+	for _, tt := range []struct {
+		name  string
+		stamp time.Time
+		level receiver.Level
+		end   connectionEnd // of the first connection, which brought the line twice
+		speak bool          // the first connection goes on meanwhile
+		want  []bool        // of the line sent three times on a second connection
+	}{
+		{"each line that a broken connection brought is repeated once", noon, receiver.LevelAddress, broken, false, []bool{true, true, false}},
+		{"a connection that its sender ended", noon, receiver.LevelAddress, left, false, []bool{false, false, false}},
+		{"a connection of which nobody knows yet that it is dead", noon, receiver.LevelTLS, stillOpen, false, []bool{true, true, false}},
+		{"two connections at work", noon, receiver.LevelAddress, stillOpen, true, []bool{false, false, false}},
+		{"two connections at work, the same microsecond", fine, receiver.LevelAddress, stillOpen, true, []bool{true, true, false}},
+		{"a line without a stamp", time.Time{}, receiver.LevelAddress, broken, false, []bool{false, false, false}},
+		{"a local socket", noon, receiver.LevelKernel, broken, false, []bool{false, false, false}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var h history
+			e := &receiver.Entry{Peer: receiver.Peer{Level: tt.level}}
+			e.Stamp, e.Text = tt.stamp, []byte("login failure for user root from 192.0.2.7 via ssh")
+			first := h.connect()
+			if h.repeated(e, first) || h.repeated(e, first) {
+				t.Fatal("a connection does not repeat itself")
+			}
+			h.ended(first, tt.end)
+			second := h.connect()
+			if tt.speak {
+				other := *e
+				other.Text, other.Stamp = []byte("another"), noon
+				h.repeated(&other, second)
+				h.repeated(&other, first)
+			}
+			for i, want := range tt.want {
+				if got := h.repeated(e, second); got != want {
+					t.Errorf("time %d: repeated = %v, want %v", i+1, got, want)
+				}
+			}
+			h.ended(second, broken)
+			third := h.connect()
+			if got, want := h.repeated(e, third), tt.stamp != (time.Time{}) && tt.level != receiver.LevelKernel; got != want {
+				t.Errorf("on a third connection: repeated = %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestHistoryForgetsTheOldest(t *testing.T) {
+	var h history
+	c := h.connect()
+	e := &receiver.Entry{Peer: receiver.Peer{Level: receiver.LevelTLS}}
+	for i := range 3 * remembered {
+		e.Stamp, e.Text = noon.Add(time.Duration(i)), []byte("a")
+		h.repeated(e, c)
+	}
+	if len(h.sent) != remembered || len(h.ring) != remembered {
+		t.Errorf("%d lines in a ring of %d, want %d", len(h.sent), len(h.ring), remembered)
+	}
+	h.ended(c, broken)
+	c = h.connect()
+	e.Stamp = noon
+	if h.repeated(e, c) {
+		t.Error("the oldest line is still known")
+	}
+	e.Stamp = noon.Add(3*remembered - 1)
+	if !h.repeated(e, c) {
+		t.Error("the newest line is not known")
+	}
+}
+
+func TestFarClockIsUnsaved(t *testing.T) {
+	dir := t.TempDir()
+	var hs histories
+	h := hs.of("web")
+	step := func(base time.Duration, want bool) {
+		t.Helper()
+		h.clock = senderClock{known: true, base: base}
+		if got := hs.unsaved(); got != want {
+			t.Errorf("base %s: unsaved = %v, want %v", base, got, want)
+		}
+		if err := hs.save(dir); err != nil {
+			t.Fatal(err)
+		}
+		if hs.unsaved() {
+			t.Error("unsaved right after save")
+		}
+	}
+	if hs.unsaved() {
+		t.Error("an unknown clock has nothing to save")
+	}
+	step(0, true)
+	step(time.Second, false)
+	step(5*time.Hour+30*time.Minute, true)
+}
+
+func TestConnectionThatBeginsAnew(t *testing.T) {
+	var h history
+	e := &receiver.Entry{Peer: receiver.Peer{Level: receiver.LevelAddress}}
+	e.Stamp = noon
+	counts := func(c *connection, lines string) (counted string) {
+		for i := range lines {
+			e.Text = []byte(lines[i : i+1])
+			if !h.repeated(e, c) {
+				counted += lines[i : i+1]
+			}
+		}
+		return counted
+	}
+	first := h.connect()
+	if got := counts(first, "abcabcxx"); got != "abcabcxx" {
+		t.Errorf("a connection after none that broke: %q counted", got)
+	}
+	h.ended(first, broken)
+	second := h.connect()
+	if got := counts(second, "ddefgddefghijjh"); got != "ddefghijjh" {
+		t.Errorf("after a break: %q counted", got)
 	}
 }

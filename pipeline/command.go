@@ -72,6 +72,9 @@ func (p *Pipeline) keepHouse(ctx context.Context) {
 			return
 		case <-tick.C:
 			p.beginHeld(p.quotas.release())
+			if p.histories.unsaved() {
+				p.saveHistories()
+			}
 		case <-save.C:
 			p.saveHistories()
 		}

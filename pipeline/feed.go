@@ -20,8 +20,8 @@ type Feed struct {
 	grant   *grant
 	history *history
 	writers *receiver.Writers
-	scratch [256]byte // of originOf
-	resumed bool      // a connection of the source broke before this one began
+	scratch [256]byte   // of originOf
+	conn    *connection // this one, in the history
 }
 
 // Put admits and routes one entry. It allocates nothing, and copies nothing that no jail looks at.
@@ -37,13 +37,14 @@ func (f *Feed) Put(e *receiver.Entry) {
 		st.Continued.Add(1)
 		return
 	}
-	if e.Truncated { // an address at the cut may be a part of another
-		st.Truncated.Add(1)
-		return
-	}
 	route := plan.set.Route(e.App)
 	if route.Empty() {
 		st.Ignored.Add(1)
+		return
+	}
+	if e.Truncated { // an address at the cut may be a part of another
+		st.Truncated.Add(1)
+		e.Source.Refused.Add(refusedTruncated, e.Received, e.Raw)
 		return
 	}
 	if reason := f.grant.admit(e.Hostname, e.App); reason != "" {
@@ -51,7 +52,7 @@ func (f *Feed) Put(e *receiver.Entry) {
 		e.Source.Refused.Add(reason, e.Received, e.Raw)
 		return
 	}
-	if !f.lossy && f.history.repeated(e) && f.resumed {
+	if !f.lossy && f.history.repeated(e, f.conn) {
 		st.Repeated.Add(1)
 		return
 	}
@@ -72,7 +73,7 @@ func (f *Feed) Put(e *receiver.Entry) {
 func (f *Feed) take(s *receiver.Source, plan *Plan) {
 	if f.source == nil || f.source.Name != s.Name {
 		f.history = f.p.histories.of(s.Name)
-		f.resumed = f.history.broken()
+		f.conn = f.history.connect()
 	}
 	f.source, f.plan, f.grant = s, plan, plan.grants[s.Name]
 }
@@ -81,7 +82,14 @@ func (f *Feed) take(s *receiver.Source, plan *Plan) {
 // on its next one.
 func (f *Feed) Broken() {
 	if f.history != nil {
-		f.history.noteBroken()
+		f.history.ended(f.conn, broken)
+	}
+}
+
+// Left says that the sender ended the connection itself: it repeats nothing of it.
+func (f *Feed) Left() {
+	if f.history != nil {
+		f.history.ended(f.conn, left)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,36 +15,75 @@ import (
 	"stockade/receiver"
 )
 
-// remembered is how many of a source's last lines are known again when a sender repeats them.
-const remembered = 4096
+const (
+	remembered = 4096 // last lines of a source that are known again when a sender repeats them
+	opening    = 512  // first lines of a connection that may come again on it: more than a send buffer holds
+)
 
 // history is what is known of a source from its earlier lines.
 type history struct {
 	mu    sync.Mutex
 	clock senderClock
+	saved senderClock // as in the file
 
-	// The last lines, as hashes of (stamp, host, app, pid, text). They are looked at after a
-	// connection broke: a sender then repeats what it does not know to have arrived.
-	ring  []uint64
-	next  int
-	count map[uint64]uint16
-	broke bool // a connection broke, and no other has begun since
+	// The last lines, as hashes of (peer, stamp, host, app, pid, text), and on which connection each
+	// came last. A sender repeats on a new connection what it does not know to have arrived.
+	tick uint64 // counts lines
+	ring []uint64
+	next int // the oldest in ring, once it is full
+	sent map[uint64]sentLine
+
+	newest *connection
+	broke  bool // a connection broke, and none has begun since
 }
 
-// noteBroken says that a connection of the source broke.
-func (h *history) noteBroken() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.broke = true
+// sentLine is what is known of equal lines.
+type sentLine struct {
+	from  *connection // that brought the last of them
+	times uint16      // how many there are, without repetitions
+	owed  uint16      // how many of them the connection may still repeat
 }
 
-// broken reports, once, whether a connection of the source broke.
-func (h *history) broken() bool {
+// connection is one stream of a source. Its history's mutex guards it.
+type connection struct {
+	began, last uint64 // ticks of its lines
+	end         connectionEnd
+
+	// After a break rsyslogd may send what its buffer held and then the whole batch, with the same
+	// lines again on the same connection: it begins anew with the first.
+	resumed bool
+	first   []uint64 // its first lines
+	again   int      // of which so many have just come again, in their order
+}
+
+type connectionEnd uint8
+
+const (
+	stillOpen connectionEnd = iota
+	broken                  // without the sender's consent: it will repeat
+	left                    // the sender ended it: it will not
+)
+
+// connect notes a new connection.
+func (h *history) connect() *connection {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	was := h.broke
+	h.newest = &connection{began: h.tick, resumed: h.broke}
 	h.broke = false
-	return was
+	return h.newest
+}
+
+func (h *history) ended(c *connection, how connectionEnd) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.end = how
+	switch {
+	case how != broken:
+	case h.newest == c:
+		h.broke = true
+	default: // the next one began before we knew
+		h.newest.resumed = true
+	}
 }
 
 // at returns when a line of the source counts.
@@ -53,35 +93,91 @@ func (h *history) at(e *receiver.Entry) time.Time {
 	return h.clock.at(e)
 }
 
-// repeated notes a line and reports whether it is one of the last.
-func (h *history) repeated(e *receiver.Entry) bool {
+// repeated notes a line of a connection and reports whether an earlier connection brought it. A line
+// without a stamp is never a repetition: nothing tells it from the next of its kind. Each line of the
+// earlier connection is repeated once, so that equal lines of one second still count as many.
+func (h *history) repeated(e *receiver.Entry, c *connection) bool {
+	if e.Stamp.IsZero() || e.Peer.Level != receiver.LevelAddress && e.Peer.Level != receiver.LevelTLS {
+		return false
+	}
 	sum := lineSum(e)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.tick++
+	c.last = h.tick
+	s, known := h.sent[sum]
+	if !known {
+		h.remember(sum)
+		s.from = c
+	}
+	if s.from != c {
+		s.owed = 0
+		if c.follows(s.from, e.Stamp) {
+			s.owed = s.times
+		} else {
+			s.times = 0
+		}
+		s.from = c
+	}
+	again := c.beginsAnew(sum)
+	switch {
+	case again:
+	case s.owed > 0:
+		s.owed--
+		again = true
+	case s.times < math.MaxUint16:
+		s.times++
+	}
+	h.sent[sum] = s
+	return again
+}
+
+// beginsAnew reports whether the connection repeats its own first lines.
+func (c *connection) beginsAnew(sum uint64) bool {
+	if n := len(c.first); c.resumed && n > 0 {
+		// The same line at once is another attempt, unless it is in its place.
+		if c.again < n && sum == c.first[c.again] && (c.again > 0 || sum != c.first[n-1]) {
+			c.again++
+			return true
+		}
+		c.again = 0
+	}
+	if len(c.first) < opening {
+		c.first = append(c.first, sum)
+	} else if c.last-c.began > remembered {
+		c.resumed = false // it has caught up
+	}
+	return false
+}
+
+// follows reports whether c may repeat what came on old: old broke, or is open and has been silent
+// since c began (we do not know yet that it is dead), or the stamp is so fine that equal is the same.
+func (c *connection) follows(old *connection, stamp time.Time) bool {
+	return old.end == broken || old.end == stillOpen && (old.last <= c.began || stamp.Nanosecond() != 0)
+}
+
+// remember makes room for a line that was not known.
+func (h *history) remember(sum uint64) {
 	if h.ring == nil {
 		h.ring = make([]uint64, 0, remembered)
-		h.count = make(map[uint64]uint16, remembered)
+		h.sent = make(map[uint64]sentLine, remembered)
 	}
-	seen := h.count[sum] > 0
 	if len(h.ring) < remembered {
 		h.ring = append(h.ring, sum)
-	} else {
-		if old := h.ring[h.next]; h.count[old] > 1 {
-			h.count[old]--
-		} else {
-			delete(h.count, old)
-		}
-		h.ring[h.next] = sum
-		h.next = (h.next + 1) % remembered
+		return
 	}
-	h.count[sum]++
-	return seen
+	delete(h.sent, h.ring[h.next])
+	h.ring[h.next] = sum
+	h.next = (h.next + 1) % remembered
 }
 
 func lineSum(e *receiver.Entry) uint64 {
 	var h maphash.Hash
 	h.SetSeed(shardSeed)
 	maphash.WriteComparable(&h, e.Stamp.UnixNano())
+	if e.Peer.Level == receiver.LevelAddress {
+		maphash.WriteComparable(&h, e.Peer.Addr.Addr())
+	}
 	for _, part := range [][]byte{e.Hostname, e.App, e.ProcID, e.Text} {
 		_, _ = h.Write(part)
 		_ = h.WriteByte(0)
@@ -158,8 +254,25 @@ func (hs *histories) load(dir string) error {
 	for name, s := range saved {
 		h := hs.of(name)
 		h.clock = senderClock{known: true, base: s.Base, hour: time.Now()}
+		h.saved = h.clock
 	}
 	return nil
+}
+
+// unsaved reports whether a clock is far from what the file says: after a crash a queue would be
+// taken for the sender's clock.
+func (hs *histories) unsaved() bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	for _, h := range hs.by {
+		h.mu.Lock()
+		c, s := h.clock, h.saved
+		h.mu.Unlock()
+		if c.known && (!s.known || (c.base-s.base).Abs() > liveWithin) {
+			return true
+		}
+	}
+	return false
 }
 
 // save writes the clocks: a new file in place of the old one.
@@ -170,6 +283,7 @@ func (hs *histories) save(dir string) error {
 		h.mu.Lock()
 		if h.clock.known {
 			saved[name] = savedClock{h.clock.base}
+			h.saved = h.clock
 		}
 		h.mu.Unlock()
 	}

@@ -108,13 +108,14 @@ func (g *grant) addApp(app string) {
 
 // Reasons for which a line or a failure is refused: keys of `refused` in `sources --json`.
 const (
-	refusedHostname = "hostname_not_granted"
-	refusedApp      = "app_not_granted"
-	refusedJail     = "jail_not_granted"
-	refusedTrust    = "below_min_trust"
-	refusedForged   = "forged"             // written by somebody whom the jail does not accept
-	refusedUnknown  = "origin_unknown"     // nobody vouches for the writer
-	refusedVouch    = "origin_not_vouched" // the source names writers without vouches: true
+	refusedHostname  = "hostname_not_granted"
+	refusedApp       = "app_not_granted"
+	refusedJail      = "jail_not_granted"
+	refusedTrust     = "below_min_trust"
+	refusedTruncated = "truncated"          // its end is missing, and an address with it, perhaps
+	refusedForged    = "forged"             // written by somebody whom the jail does not accept
+	refusedUnknown   = "origin_unknown"     // nobody vouches for the writer
+	refusedVouch     = "origin_not_vouched" // the source names writers without vouches: true
 
 	refusedProtected = "names_protected"
 	refusedProxy     = "names_proxy" // hint: log the real client's address
