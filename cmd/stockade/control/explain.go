@@ -197,10 +197,8 @@ func clock(t *time.Time) string {
 // Names reports whether a text names an address that p holds: as a word of its own, alone, with a
 // port or in brackets.
 func Names(text string, p netip.Prefix) bool {
-	word := func(r rune) bool {
-		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'f' || r >= 'A' && r <= 'F' || r == '.' || r == ':')
-	}
-	for w := range strings.FieldsFuncSeq(text, word) {
+	outside := func(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF.:", r) }
+	for w := range strings.FieldsFuncSeq(text, outside) {
 		for _, form := range [...]string{w, strings.TrimRight(w, ".:"), strings.Trim(w, ".:")} {
 			a, err := netip.ParseAddr(form)
 			if err != nil {

@@ -29,7 +29,7 @@ func TestExamplesOfMetrics(t *testing.T) {
 	web.line("bad from 198.51.100.1")
 	fmt.Fprintf(web.w, "<38>%s db trial[7]: outside of its grants\n", time.Now().Format(time.Stamp))
 	_ = web.w.Flush()
-	served := make(map[string][]string)
+	var served map[string][]string
 	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		served = labels(h.metrics())
 		if served["stockade_source_refused_total"] != nil && served["stockade_source_delay_seconds"] != nil {

@@ -72,14 +72,34 @@ func (n *notices) last(prefix string) string {
 	return ""
 }
 
+// built is the program under test, made once, and its folder.
+var built struct {
+	sync.Once
+	dir string
+	err error
+	out []byte
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
 // build makes the program under test.
 func build(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "stockade")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "stockade/cmd/stockade").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "doc"); built.err == nil {
+			built.out, built.err = exec.CommandContext(context.Background(), "go", "build", "-o", built.dir, "stockade/cmd/stockade").CombinedOutput()
+		}
+	})
+	if built.err != nil {
+		t.Fatalf("build: %v\n%s", built.err, built.out)
 	}
-	return binary
+	return filepath.Join(built.dir, "stockade")
 }
 
 // startHost serves in the network and mount namespace of the test, with a small disk for its state.

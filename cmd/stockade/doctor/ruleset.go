@@ -223,7 +223,8 @@ func (q *question) chain(c *chain, match string, conditional bool, depth int) {
 		more = more || conditional
 		for _, e := range x.expr {
 			for _, verdict := range [...]string{"drop", "reject"} {
-				if _, ok := e[verdict]; ok && found != "" && !(more && strings.HasPrefix(found, notIn)) {
+				vague := found == "" || more && strings.HasPrefix(found, notIn)
+				if _, ok := e[verdict]; ok && !vague {
 					q.stops = append(q.stops, Stop{c.family + " " + c.table, c.name, x.handle, verdict, found, more})
 				}
 			}
@@ -342,7 +343,8 @@ func (q *question) inSet(c *chain, name string) bool {
 		_, err := q.r.run(q.ctx, "get", "element", c.family, c.table, name, "{ "+q.addr.Addr().String()+" }")
 		held = err == nil
 		var said *complaintError
-		if err != nil && !(errors.As(err, &said) && strings.Contains(said.text, "No such file")) {
+		absent := errors.As(err, &said) && strings.Contains(said.text, "No such file")
+		if err != nil && !absent {
 			q.notes = append(q.notes, fmt.Sprintf("set %s of table %s %s cannot be asked: %v", name, c.family, c.table, err))
 		}
 	}
