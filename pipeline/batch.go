@@ -30,6 +30,7 @@ type item struct {
 	facility int8
 	repeat   int
 	file     bool // a line of a file: raw is what was written
+	cut      bool // its end is missing
 	host     span
 	app      span
 	pid      span
@@ -90,6 +91,7 @@ func (b *batch) add(e *receiver.Entry, at time.Time, g *grant, r filter.Route) {
 		facility: e.Facility,
 		repeat:   max(e.Repeat, 1),
 		file:     e.Form == decode.File,
+		cut:      e.Truncated,
 		host:     b.keep(e.Hostname),
 		app:      b.keep(e.App),
 		pid:      b.keep(e.ProcID),

@@ -42,11 +42,6 @@ func (f *Feed) Put(e *receiver.Entry) {
 		st.Ignored.Add(1)
 		return
 	}
-	if e.Truncated { // an address at the cut may be a part of another
-		st.Truncated.Add(1)
-		e.Source.Refused.Add(refusedTruncated, e.Received, e.Raw)
-		return
-	}
 	if reason := f.grant.admit(e.Hostname, e.App); reason != "" {
 		st.Refused.Add(1)
 		e.Source.Refused.Add(reason, e.Received, e.Raw)

@@ -23,6 +23,11 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	p := w.p
 	bound := &w.plan.bound[m.Filter]
 	jail := bound.Jail
+	if it.cut && !w.plan.native[m.Filter] { // an address at the cut may be a part of another
+		p.stats.Truncated.Add(1)
+		it.source.Refused.Add(refusedTruncated, it.received, b.text(it.raw))
+		return
+	}
 	if reason := p.distrust(bound, it, m); reason != "" {
 		p.stats.Distrust.Add(1)
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))

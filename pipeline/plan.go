@@ -23,6 +23,7 @@ type Bound struct {
 type Plan struct {
 	set    *filter.Set
 	bound  []Bound // by index in the set
+	native []bool  // by index in the set: its patterns know what a cut line may still prove
 	grants map[string]*grant
 }
 
@@ -33,6 +34,7 @@ func NewPlan(bound []Bound, sources []*receiver.Source) *Plan {
 	apps := make([][]string, len(bound))
 	for i, b := range bound {
 		filters[i], apps[i] = b.Filter, expandFamilies(b.Jail.Apps)
+		p.native = append(p.native, len(b.Filter.Spec().Patterns) > 0)
 	}
 	p.set = filter.NewSet(filters, apps)
 	for _, s := range sources {

@@ -6,12 +6,11 @@ import (
 )
 
 // Stats counts lines by what became of them: each line put in is counted in Lines and in exactly
-// one of Ignored, Continued, Truncated, Refused, Repeated, Dropped, Unmatched and Matched.
+// one of Ignored, Continued, Refused, Repeated, Dropped, Unmatched and Matched.
 type Stats struct {
 	Lines     atomic.Int64
 	Ignored   atomic.Int64 // no jail listens to the app
 	Continued atomic.Int64 // the rest of a record that its carrier cut
-	Truncated atomic.Int64 // longer than the limit: their end is missing
 	Refused   atomic.Int64 // outside the source's grants
 	Repeated  atomic.Int64 // sent again after a connection broke
 	Dropped   atomic.Int64 // a queue was full
@@ -20,6 +19,7 @@ type Stats struct {
 
 	Failures  atomic.Int64 // matches that counted
 	Successes atomic.Int64 // logins
+	Truncated atomic.Int64 // matches in lines whose end is missing, which may have cut the address
 	Unproven  atomic.Int64 // matches that prove no address, without a witness
 	Distrust  atomic.Int64 // matches that did not count: grants, trust, origin
 	Protected atomic.Int64 // matches that named a protected or ignored address

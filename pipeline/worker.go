@@ -56,6 +56,7 @@ func (w *worker) work(b *batch) {
 			Text:     b.text(it.text),
 			Time:     it.at,
 			Facility: it.facility,
+			Cut:      it.cut,
 			Source:   it.source.Name,
 		}
 		if it.file {

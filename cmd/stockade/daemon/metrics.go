@@ -30,7 +30,7 @@ func (d *daemon) lineMetrics() []control.Metric {
 	return []control.Metric{
 		counter("stockade_lines_total", lines, st.Ignored.Load(), "outcome", "ignored"),
 		counter("stockade_lines_total", lines, st.Continued.Load(), "outcome", "continued"),
-		counter("stockade_lines_total", "Lines by what became of them.", st.Truncated.Load(), "outcome", "truncated"),
+		counter("stockade_cut_matches_total", "Matches that do not count because the end of their line is missing.", st.Truncated.Load()),
 		counter("stockade_lines_total", lines, st.Refused.Load(), "outcome", "refused"),
 		counter("stockade_lines_total", lines, st.Repeated.Load(), "outcome", "repeated"),
 		counter("stockade_lines_total", lines, st.Dropped.Load(), "outcome", "dropped"),
