@@ -145,6 +145,14 @@ func (v validator) all() {
 	if v.Retries != nil && (*v.Retries < 0 || *v.Retries > maxRetries) {
 		v.fault("retries", "retries %d must be between 0 and %d", *v.Retries, maxRetries)
 	}
+	for _, w := range []struct {
+		key, value string
+		legal      []string
+	}{{"preset", v.Preset, Presets}, {"format", v.Format, Formats}, {"tls", v.TLS, TLSs}} {
+		if w.value != "" {
+			v.word(w.key, w.value, w.legal)
+		}
+	}
 	v.strangers()
 	switch v.Type {
 	case TypeWebhook:
@@ -152,7 +160,9 @@ func (v validator) all() {
 	case TypeMail:
 		v.mail()
 	case TypeFile:
-		v.word("format", v.Format, Formats)
+		if v.Format == "" {
+			v.word("format", v.Format, Formats)
+		}
 		if !filepath.IsAbs(v.Path) {
 			v.fault("path", "%q is not an absolute path", clip(v.Path))
 		}
@@ -211,9 +221,6 @@ func (v validator) count(key string, n, most int) {
 }
 
 func (v validator) webhook() {
-	if v.Preset != "" {
-		v.word("preset", v.Preset, Presets)
-	}
 	if v.Preset == "telegram" && v.Chat == "" {
 		v.fault("preset", "telegram needs chat, the id of the chat to write to")
 	}
@@ -252,9 +259,6 @@ func (v validator) secret(key, path string) {
 func (v validator) mail() {
 	if _, _, err := splitServer(v.Server); err != nil {
 		v.fault("server", "%q is not host:port, such as mail.example.net:587", clip(v.Server))
-	}
-	if v.TLS != "" {
-		v.word("tls", v.TLS, TLSs)
 	}
 	if v.TLS == "none" && v.CredentialsFile != "" {
 		v.fault("tls", "tls: none would send the password in clear text")

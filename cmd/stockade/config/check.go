@@ -10,6 +10,7 @@ import (
 
 	"stockade/cmd/stockade/host"
 	"stockade/jails"
+	"stockade/pipeline/notify"
 	"stockade/receiver"
 	"stockade/receiver/journald"
 	"stockade/receiver/tail"
@@ -43,6 +44,10 @@ func (l *Loaded) Check() {
 	receiver.ValidateSources(c.Sources, feeds, names, report)
 	jails.Validate(c.Defaults, c.Jails, report)
 	c.Firewall.Validate(report)
+	notify.Validate(c.Notify, report)
+	for i, j := range c.Jails {
+		notify.ValidateNames(c.Notify, j.Notify, fmt.Sprintf("jails[%d].notify", i), report)
+	}
 	checker{report}.all(c)
 	if len(c.Listeners)+len(c.Tails)+len(c.Journals) == 0 {
 		l.Report("listeners", SeverityWarning, "nothing to read: no listeners, tails or journals are configured")

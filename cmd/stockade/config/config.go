@@ -3,6 +3,7 @@ package config
 import (
 	"stockade/firewall"
 	"stockade/jails"
+	"stockade/pipeline/notify"
 	"stockade/receiver"
 	"stockade/receiver/journald"
 	"stockade/receiver/tail"
@@ -23,6 +24,7 @@ type Config struct {
 	Proxies    []string                  `yaml:"proxies"`   // addresses and prefixes, file:PATH
 	ProtectLAN bool                      `yaml:"protect_lan"`
 	Firewall   firewall.Config           `yaml:"firewall"`
+	Notify     []notify.Config           `yaml:"notify"`
 }
 
 // ControlConfig is `control`: where the daemon answers its operators, and whom.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"stockade/pipeline/notify"
 )
 
 // durationPattern is what ParseDuration takes, for editors.
@@ -26,6 +28,10 @@ var words = map[string][]string{
 	"firewall.backend":      {"nftables", "observe"},
 	"firewall.verdict":      {"drop", "reject"},
 	"firewall.owner":        {"auto", "off"},
+	"notify[].type":         notify.Types,
+	"notify[].preset":       notify.Presets,
+	"notify[].format":       notify.Formats,
+	"notify[].tls":          notify.TLSs,
 }
 
 // Schema returns a JSON schema (draft 2020-12) of a configuration file, for editors. It is the

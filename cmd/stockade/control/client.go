@@ -167,6 +167,11 @@ func (c *Client) Reload(ctx context.Context) (ReloadResult, error) {
 	return call[ReloadResult](ctx, c, http.MethodPost, "/v1/reload", struct{}{})
 }
 
+// NotifyTest sends a test over one channel.
+func (c *Client) NotifyTest(ctx context.Context, r NotifyRequest) (NotifyResult, error) {
+	return call[NotifyResult](ctx, c, http.MethodPost, "/v1/notify/test", r)
+}
+
 // call makes one request. A nil body sends none.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (v T, err error) {
 	var in io.Reader

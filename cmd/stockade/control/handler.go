@@ -58,6 +58,7 @@ func (h *handler) routes(mux muxer) {
 	post(h, mux, "/v1/approve", h.approve)
 	post(h, mux, "/v1/release", h.release)
 	post(h, mux, "/v1/reload", func(ctx context.Context, _ struct{}) (ReloadResult, error) { return s.Reload.Reload(ctx) })
+	post(h, mux, "/v1/notify/test", h.notifyTest)
 	mux.Handle("GET /metrics", h.allow(roleRead, metricsHandler(s, log).ServeHTTP))
 	mux.Handle("/", h.allow(roleRead, func(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, &Error{Code: CodeUsage, http: http.StatusNotFound, Message: fmt.Sprintf("no such request: %s %q", r.Method, r.URL.Path)})

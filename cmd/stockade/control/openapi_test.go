@@ -96,6 +96,7 @@ var bodies = map[string]struct{ req, res any }{
 	"POST /v1/ban":          {control.BanRequest{}, control.BanResult{}},
 	"POST /v1/unban":        {control.UnbanRequest{}, control.UnbanResult{}},
 	"POST /v1/approve":      {control.SourceRequest{}, control.ApproveResult{}},
+	"POST /v1/notify/test":  {control.NotifyRequest{}, control.NotifyResult{}},
 	"POST /v1/release":      {control.SourceRequest{}, control.ReleaseResult{}},
 	"POST /v1/reload":       {struct{}{}, control.ReloadResult{}},
 }
@@ -254,7 +255,7 @@ func TestOpenAPIHasEveryStatus(t *testing.T) {
 	bearer := []string{"Authorization", "Bearer " + secret, "Content-Type", jsonType}
 	good := map[string]string{
 		"/v1/ban": `{"address":"192.0.2.7"}`, "/v1/unban": `{"address":"192.0.2.7"}`, "/v1/approve": `{"source":"this-host"}`,
-		"/v1/release": `{"source":"this-host"}`, "/v1/reload": `{}`,
+		"/v1/release": `{"source":"this-host"}`, "/v1/reload": `{}`, "/v1/notify/test": `{"name":"good"}`,
 		"/v1/explain": "?address=192.0.2.7", "/v1/status/{jail}": "",
 	}
 	seen := make(map[string]map[string]bool) // by operation
@@ -293,6 +294,7 @@ func TestOpenAPIHasEveryStatus(t *testing.T) {
 	}
 	status, _ := ask(t, web, "GET", "https://"+addr+"/v1/status/nope", "", bearer...)
 	note("GET /v1/status/{jail}", status)
+	try("POST /v1/notify/test", web, "", `{"name":"bad"}`, bearer...)
 	try("POST /v1/ban", web, "", `{"address":"203.0.113.7"}`, bearer...)
 	try("POST /v1/ban", web, "", `{"address":"198.51.100.0/24"}`, bearer...)
 	try("POST /v1/unban", web, "", `{"address":"198.51.100.1"}`, bearer...)

@@ -66,6 +66,16 @@ func (h *handler) release(ctx context.Context, r SourceRequest) (ReleaseResult, 
 	return h.s.Release.Release(ctx, r)
 }
 
+func (h *handler) notifyTest(ctx context.Context, r NotifyRequest) (NotifyResult, error) {
+	if r.Name == "" {
+		return NotifyResult{}, usage("no channel named")
+	}
+	if err := checkName("channel", r.Name); err != nil {
+		return NotifyResult{}, err
+	}
+	return h.s.NotifyTest.NotifyTest(ctx, r)
+}
+
 func (r *SourceRequest) check() error {
 	if r.Source == "" {
 		return usage("no source named")

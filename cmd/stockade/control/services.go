@@ -70,6 +70,12 @@ type Reloader interface {
 	Reload(ctx context.Context) (ReloadResult, error)
 }
 
+// NotifyTester sends a test over one channel and returns once it was delivered. An unknown channel is
+// CodeUsage, one that does not deliver CodeRefused with the cause in the message.
+type NotifyTester interface {
+	NotifyTest(ctx context.Context, r NotifyRequest) (NotifyResult, error)
+}
+
 // Meter takes a snapshot of all metrics. It must be quick: a scrape waits for it.
 type Meter interface {
 	Metrics() []Metric
@@ -90,6 +96,7 @@ type Services struct {
 	Explain    Explainer
 	Doctor     Doctor
 	Reload     Reloader
+	NotifyTest NotifyTester
 	Metrics    Meter
 }
 
@@ -107,6 +114,7 @@ type Daemon interface {
 	Explainer
 	Doctor
 	Reloader
+	NotifyTester
 	Meter
 }
 
@@ -114,6 +122,6 @@ type Daemon interface {
 func ServicesOf(d Daemon) Services {
 	return Services{
 		Status: d, JailReport: d, Jails: d, Sources: d, Bans: d,
-		Ban: d, Unban: d, Approve: d, Release: d, Explain: d, Doctor: d, Reload: d, Metrics: d,
+		Ban: d, Unban: d, Approve: d, Release: d, Explain: d, Doctor: d, Reload: d, NotifyTest: d, Metrics: d,
 	}
 }

@@ -231,6 +231,16 @@ type ReloadResult struct {
 	Warnings List[Problem] `json:"warnings"`
 }
 
+// NotifyRequest names a channel of `notify`.
+type NotifyRequest struct {
+	Name string `json:"name"`
+}
+
+// NotifyResult is the outcome of a test that was delivered.
+type NotifyResult struct {
+	Delivered bool `json:"delivered"`
+}
+
 // Version says which build is running.
 type Version struct {
 	Version  string `json:"version"`

@@ -24,6 +24,8 @@ const (
 	healthEvery = time.Second
 	// kernelSilence is how long the kernel may leave a question unanswered: more is a fault.
 	kernelSilence = 10 * time.Second
+	// pingLimit is how long a worker may take to answer: a third of the unit's WatchdogSec.
+	pingLimit = 10 * time.Second
 	// certNotice is how long before its end a certificate is reported, at most a third of its life.
 	certNotice = 14 * 24 * time.Hour
 	// spareRoom is what the disk must have beside room for one more copy of the state, in bytes.
@@ -32,7 +34,7 @@ const (
 
 // health looks for what makes "you are protected" untrue and is seen by no other part: a kernel that
 // does not answer, silent sources, certificates near their end, a full disk. It also tells systemd
-// how the daemon is, and that it lives.
+// how the daemon is, and that it lives, and the channels what began and ended.
 type health struct {
 	d     *daemon
 	ready chan struct{}
@@ -65,9 +67,11 @@ func (h *health) Run(ctx context.Context) error {
 	if fw, ok := h.d.enforcer.(*nft.Enforcer); ok {
 		asking.Go(func() { h.askKernel(ctx, fw) })
 	}
+	asking.Go(func() { h.beat(ctx) })
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	said := ""
+	var told notices
 	h.look(time.Now())
 	close(h.ready)
 	for {
@@ -75,7 +79,7 @@ func (h *health) Run(ctx context.Context) error {
 			said = status
 			notifySystemd("STATUS=" + status)
 		}
-		notifySystemd(sd.SdNotifyWatchdog) // summary took the locks that a deadlock would hold
+		told.update(h.d.named(), h.d.notifier.Post)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -83,6 +87,37 @@ func (h *health) Run(ctx context.Context) error {
 			h.look(time.Now())
 		}
 	}
+}
+
+// beat tells systemd that the daemon lives for as long as every worker and the firewall's goroutine
+// answer, and no lock that status takes is held for good.
+func (h *health) beat(ctx context.Context) {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	stuck := false
+	for {
+		h.summary()
+		err := h.ping(ctx)
+		if err == nil {
+			notifySystemd(sd.SdNotifyWatchdog)
+		}
+		if ctx.Err() == nil && stuck != (err != nil) {
+			if stuck = err != nil; stuck {
+				h.d.log.Warn("not alive: systemd is told no more, and restarts stockade when it stays so", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *health) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	return h.d.pipeline.Ping(ctx)
 }
 
 // notifySystemd tells systemd about a state, where the process was started by it.

@@ -17,7 +17,7 @@ func (d *daemon) Metrics() []control.Metric {
 	listeners := d.listenerStats()
 	return slices.Concat(
 		d.lineMetrics(), d.dropMetrics(listeners), d.queueMetrics(),
-		d.listenerMetrics(listeners), d.sourceMetrics(), d.jailMetrics(), d.stateMetrics(), d.healthMetrics(),
+		d.listenerMetrics(listeners), d.sourceMetrics(), d.jailMetrics(), d.stateMetrics(), d.healthMetrics(), d.notifyMetrics(),
 		[]control.Metric{
 			histogram("stockade_line_to_ban_seconds", "From the arrival of the deciding line to the ban read back from the kernel.", &d.pipeline.Stats().ToKernel),
 			histogram("stockade_nft_flush_seconds", "Batches of changes to nftables, sent and read back.", &d.flush),

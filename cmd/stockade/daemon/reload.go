@@ -25,6 +25,9 @@ func (d *daemon) Reload(ctx context.Context) (control.ReloadResult, error) {
 	if err := d.inputs.Swap(d.plugs(next.loaded.Config)); err != nil {
 		return control.ReloadResult{}, &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
 	}
+	if err := d.notifier.Swap(next.loaded.Config.Notify); err != nil {
+		return control.ReloadResult{}, &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
+	}
 	d.registry.Swap(next.sources)
 	d.setQuotas(next)
 	d.pipeline.Swap(pipeline.NewPlan(next.bound, next.sources.All()))

@@ -21,6 +21,7 @@ import (
 	"stockade/firewall/nft"
 	"stockade/jails/state"
 	"stockade/pipeline"
+	"stockade/pipeline/notify"
 	"stockade/receiver"
 )
 
@@ -59,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 	if e, ok := d.enforcer.(*nft.Enforcer); ok {
 		kernel = append(kernel, newWatcher(d, e))
 	}
-	stages := [][]Task{{d.store}, kernel, {d.server, d.health}, {d.inputs}}
+	stages := [][]Task{{d.store, d.notifier}, kernel, {d.server, d.health}, {d.inputs}}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -86,6 +87,7 @@ type daemon struct {
 	host      *host.Watcher
 	server    *control.Server
 	health    *health
+	notifier  *notify.Notifier
 	flush     pipeline.Histogram // of nftables batches
 	degraded  conditions
 	current   current
@@ -149,9 +151,12 @@ func (d *daemon) build(b *built) (err error) {
 		return err
 	}
 	undo = append(undo, d.store.Close)
+	if d.notifier, err = notify.New(cfg.Notify, notify.Options{Log: d.log, Bans: d.bansFor}); err != nil {
+		return err
+	}
 	d.pipeline = pipeline.New(pipeline.Options{
 		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Admission: d.admission,
-		Enforcer: d.timed(), Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
+		Enforcer: d.timed(), Event: d.tell, Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
 	d.inputs = newInputs(d.log)
 	d.inherited = receiver.Inherited()

@@ -342,3 +342,14 @@ func (f *Fake) Metrics() []control.Metric {
 			Count: 4, Sum: 0.004, Buckets: map[float64]uint64{0.001: 3, 0.01: 4}},
 	}
 }
+
+// NotifyTest implements control.NotifyTester: there are the channels good and bad.
+func (f *Fake) NotifyTest(_ context.Context, r control.NotifyRequest) (control.NotifyResult, error) {
+	switch r.Name {
+	case "good":
+		return control.NotifyResult{Delivered: true}, nil
+	case "bad":
+		return control.NotifyResult{}, &control.Error{Code: control.CodeRefused, Message: "channel bad: connection refused"}
+	}
+	return control.NotifyResult{}, &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("unknown channel %q: the channels are good, bad", r.Name)}
+}
