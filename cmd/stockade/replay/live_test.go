@@ -36,7 +36,7 @@ func TestReplayDoesWhatServeDoes(t *testing.T) {
 	switch {
 	case *long:
 		n = 2_000_000
-	case testing.Short():
+	case testing.Short() || raced:
 		n = 20_000
 	}
 	dir, err := os.MkdirTemp("", "stk") // short: a socket path has at most 107 bytes
