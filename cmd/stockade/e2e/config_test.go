@@ -26,7 +26,7 @@ jails:
   - name: web
     filter:
       failregex:
-        - 'a line without the address'
+        - '^a line without the address$'
   - name: sshd
     filter: sshd
 `
