@@ -1,0 +1,76 @@
+package notify
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func testOptions() *Options {
+	return &Options{Log: slog.New(slog.DiscardHandler), Bans: func(string) []Ban { return nil }}
+}
+
+func TestFormats(t *testing.T) {
+	bans := func(string) []Ban {
+		return []Ban{
+			{Prefix: netip.MustParsePrefix("2001:db8:7::/64"), Jail: "sshd"},
+			{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Jail: "web\n/system reset"},
+			{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Jail: "sshd"},
+			{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Jail: "sshd"},
+		}
+	}
+	for format, want := range map[string]string{
+		"list":       "192.0.2.7\n198.51.100.0/24\n2001:db8:7::/64\n",
+		"hosts.deny": "ALL: 192.0.2.7\nALL: 198.51.100.0/24\nALL: [2001:db8:7::]/64\n",
+		"nginx":      "192.0.2.7/32 1;\n198.51.100.0/24 1;\n2001:db8:7::/64 1;\n",
+		"mikrotik": "/ip firewall address-list remove [find list=stockade]\n/ipv6 firewall address-list remove [find list=stockade]\n" +
+			"/ip firewall address-list add list=stockade address=192.0.2.7/32 comment=sshd\n" +
+			"/ip firewall address-list add list=stockade address=198.51.100.0/24 comment=sshd\n" +
+			"/ipv6 firewall address-list add list=stockade address=2001:db8:7::/64 comment=sshd\n",
+	} {
+		path := filepath.Join(t.TempDir(), "bans")
+		f := file{&Config{Path: path, Format: format}, bans}
+		if err := f.send(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || string(text) != fileMark+want {
+			t.Errorf("%s: %v\n%s", format, err, text)
+		}
+	}
+	if got := word("web\n/system reset;"); got != "websystemreset" {
+		t.Errorf("word %q", got)
+	}
+}
+
+func TestFileOfSomebodyElseIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hosts.deny")
+	if err := os.WriteFile(path, []byte("ALL: 203.0.113.1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := file{&Config{Path: path, Format: "hosts.deny"}, func(string) []Ban { return nil }}
+	if err := f.send(t.Context(), nil); err == nil {
+		t.Error("it was replaced")
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "ALL: 203.0.113.1\n" {
+		t.Errorf("%v %s", err, text)
+	}
+}
+
+func TestFileFollowsTheBans(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bans")
+	n := start(t, Config{Name: "list", Type: TypeFile, Path: path, Format: "list", Digest: 10 * time.Millisecond})
+	eventually(t, "the file is there", func() bool { _, err := os.Stat(path); return err == nil })
+	first, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Post(ban(1))
+	eventually(t, "the event is taken", func() bool { return n.Stats()[0].Sent == 1 })
+	if again, err := os.Stat(path); err != nil || !os.SameFile(first, again) {
+		t.Errorf("a file that did not change was replaced: %v", err)
+	}
+}
