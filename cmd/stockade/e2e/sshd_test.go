@@ -144,7 +144,7 @@ func TestGateway(t *testing.T) {
 			l.echo(l.internet, host(family.attacker, "9090"))
 
 			// A session that the attacker already holds. Its output runs until the server is cut off.
-			held := l.sshCommand("120", l.internet, family.attacker, family.server, password, "while sleep 0.1; do date; done")
+			held := l.sshCommand("120", l.internet, family.attacker, family.server, password, "while date; do sleep 0.1; done")
 			heldOut := &output{}
 			held.Stdout = heldOut
 			if err := held.Start(); err != nil {

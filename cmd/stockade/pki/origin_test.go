@@ -54,7 +54,7 @@ template(name="see" type="string" string="<%pri%>1 %timereported:::date-rfc3339%
 END
 systemctl restart rsyslog
 wait_for "rsyslogd listens" '[ -S "$LAB/log" ]'
-chmod 755 "$LAB" "$(dirname "$LAB")" "$(dirname "$(dirname "$LAB")")"
+chmod 755 "$LAB" "$(dirname "$LAB")"
 bad() { echo "Failed password for root from 198.51.100.$1 port 22 ssh2"; }
 nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 log="nobody logger -u $LAB/log -p authpriv.info"
@@ -147,7 +147,7 @@ END
 sed -i 's|^input(.*|input(type="imuxsock" Socket="'"$LAB"'/log" UseSpecialParser="off")|' /etc/rsyslog.conf
 systemctl restart rsyslog
 wait_for "rsyslogd listens" '[ -S "$LAB/log" ]'
-chmod 755 "$LAB" "$(dirname "$LAB")" "$(dirname "$(dirname "$LAB")")"
+chmod 755 "$LAB" "$(dirname "$LAB")"
 bad() { echo "Failed password for root from 198.51.100.$1 port 22 ssh2"; }
 nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 for i in $(seq 10000); do bad 1; done >"$LAB/many"
