@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -54,11 +55,15 @@ func presetOf(c *Config, m *message) preset {
 // slackText escapes the three characters that Slack's markup, mentions too, is made of.
 var slackText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// markdown escapes every ASCII sign.
+// plainSigns are those that mean nothing in Markdown.
+const plainSigns = ".:,/"
+
+// markdown escapes every other ASCII sign.
 func markdown(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if r > ' ' && r < 0x7f && !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') && r != '.' && r != ':' && r != ',' && r != '/' {
+		sign := r > ' ' && r < 0x7f && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+		if sign && !strings.ContainsRune(plainSigns, r) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)

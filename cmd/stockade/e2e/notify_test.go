@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const notifyConfig = `
+listeners:
+  - {name: plain, transport: tcp, address: "127.0.0.1:601"}
+sources:
+  - {name: neighbour, listener: plain, addresses: [127.0.0.1], jails: [sshd], quota: none}
+jails:
+  - {name: sshd, filter: sshd, maxretry: 3}
+firewall: {backend: nftables}
+notify:
+  - {name: good, type: webhook, url: "http://127.0.0.1:8080/", rate: 120, digest: 1s}
+  - {name: slow, type: webhook, url: "http://127.0.0.1:8081/", timeout: 1m, digest: 1s}
+  - {name: dead, type: webhook, url: "http://127.0.0.1:8082/", digest: 1s}
+  - {name: failing, type: exec, command: [/bin/false], user: root}
+`
+
+// TestNoticesDelayNoBan sends 1,000 bans a second past channels that are slow, dead and failing, and
+// measures single bans meanwhile. The channel that works is told of every ban.
+func TestNoticesDelayNoBan(t *testing.T) {
+	ns := newHost(t)
+	var told atomic.Int64
+	listen := func(address string) (l net.Listener) {
+		if err := within(t, ns, func() (err error) { l, err = net.Listen("tcp", address); return err }); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var d struct{ Counts map[string]int64 }
+		if err := json.NewDecoder(r.Body).Decode(&d); err != nil {
+			t.Error(err)
+		}
+		told.Add(d.Counts["ban"])
+	})}
+	t.Cleanup(func() { server.Close() })
+	good := listen("127.0.0.1:8080")
+	go func() { _ = server.Serve(good) }()
+	listen("127.0.0.1:8081") // takes connections and never answers
+
+	d := newDaemon(t, ns, notifyConfig).start()
+	conn := open(t, ns, "tcp", "127.0.0.1:601")
+	const flood = 2000
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	next := 0
+	for next < flood {
+		<-tick.C
+		for range 10 {
+			next++
+			addr := netip.AddrFrom4([4]byte{198, 18, byte(next >> 8), byte(next)})
+			for i := range 3 {
+				if _, err := conn.Write([]byte(failedLogin(3*next+i, addr) + "\n")); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	eventually(t, 20*time.Second, "all bans are in the kernel", func() bool { return len(set(t, ns, "ban4")) == next })
+	m := watch(t, ns)
+	for attempt := 1; ; attempt++ {
+		took := make([]time.Duration, 100)
+		for i := range took {
+			next++
+			took[i] = banTime(t, conn, m, next, "\n")
+		}
+		slices.Sort(took)
+		t.Logf("line to kernel beside dead channels: p50 %s, p99 %s", took[50], took[99])
+		if took[50] <= allowance*median && took[99] <= allowance*nearlyAll {
+			break
+		}
+		if attempt == 3 {
+			t.Fatalf("p50 %s, p99 %s; want at most %s and %s", took[50], took[99], allowance*median, allowance*nearlyAll)
+		}
+	}
+	eventually(t, 30*time.Second, "every ban is told", func() bool { return told.Load() == int64(next) })
+	sent := d.metrics()[`stockade_notify_events_total{channel="good",outcome="sent"}`]
+	if sent < int64(next) {
+		t.Errorf("the channel counts %d events, want %d", sent, next)
+	}
+	if _, code := d.run("notify", "test", "good"); code != 0 {
+		t.Errorf("notify test good: exit %d", code)
+	}
+	if _, code := d.run("notify", "test", "dead"); code != 1 {
+		t.Errorf("notify test dead: exit %d", code)
+	}
+}
