@@ -46,8 +46,27 @@ func (a *app) sources() *cobra.Command {
 				number(s.Bans), number(s.Pending), left, shortMoment(s.LastSeen, "never"), reasons(s.Refused),
 			})
 		}
-		return t.print(a.stdout)
+		if err := t.print(a.stdout); err != nil {
+			return err
+		}
+		return a.listenerRefusals(sources)
 	})
+}
+
+// listenerRefusals tells what each listener refused in all: peers that are no source's stand here
+// alone.
+func (a *app) listenerRefusals(sources []control.Source) error {
+	told := map[string]bool{}
+	for _, s := range sources {
+		if len(s.ListenerRefused) == 0 || told[s.Listener] {
+			continue
+		}
+		told[s.Listener] = true
+		if err := a.printf("\nlistener %s refused: %s\n", s.Listener, reasons(s.ListenerRefused)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func reasons(refused control.Counts) string {

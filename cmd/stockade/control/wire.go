@@ -161,8 +161,11 @@ type Source struct {
 	Refused   Counts     `json:"refused"` // lines and peers refused, by reason
 	QuotaLeft *int64     `json:"quota_left"`
 	LastSeen  *time.Time `json:"last_seen"`
-	Skew      int64      `json:"skew"`  // seconds its stamps are behind the time of arrival
-	Delay     int64      `json:"delay"` // seconds its last line waited on the way
+	// ListenerRefused is what its listener refused in all, by reason: unknown peers too.
+	ListenerRefused Counts `json:"listener_refused"`
+
+	Skew  int64 `json:"skew"`  // seconds its stamps are behind the time of arrival
+	Delay int64 `json:"delay"` // seconds its last line waited on the way
 }
 
 // Problem is one fault of a configuration.

@@ -15,9 +15,17 @@ import (
 func (d *daemon) Sources(context.Context) ([]control.Source, error) {
 	all := d.registry.Load().All()
 	transports := d.current.get().transports()
+	refused := make(map[string]control.Counts)
+	for _, l := range d.listenerStats() {
+		refused[l.Name] = control.Counts{}
+		for _, r := range l.Refused {
+			refused[l.Name][r.Reason] = r.Count
+		}
+	}
 	list := make([]control.Source, len(all))
 	for i, s := range all {
 		list[i] = source(s, transports[s.Listener])
+		list[i].ListenerRefused = refused[s.Listener]
 		if skew, delay, known := d.pipeline.Skew(s.Name); known {
 			list[i].Skew, list[i].Delay = int64(skew/time.Second), int64(delay/time.Second)
 		}

@@ -148,7 +148,7 @@ func (f *Fake) Sources(context.Context) ([]control.Source, error) {
 		{Name: "this-host", Listener: "local", Identity: "uid 0", Trust: "kernel", State: "ok",
 			Lines: 120, Failures: 7, Bans: 1, LastSeen: &seen},
 		{Name: "web1", Listener: "secure", Identity: "san web1.lan", Trust: "tls", State: "never seen",
-			QuotaLeft: &left, Refused: control.Counts{"app not granted": 3}},
+			QuotaLeft: &left, Refused: control.Counts{"app not granted": 3}, ListenerRefused: control.Counts{"unknown_peer": 4}},
 	}, nil
 }
 
