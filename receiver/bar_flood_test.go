@@ -143,7 +143,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 	}
 }
 
-// TestOpenSSLClient is bar A9 and the mistakes of issue 3 with a real client.
+// TestOpenSSLClient is bar A9 and the mistakes that a real client makes.
 func TestOpenSSLClient(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
 	need(t, err == nil, "openssl")
