@@ -270,7 +270,11 @@ func TestRotations(t *testing.T) {
 	} else if testing.Short() {
 		rounds = 60
 	}
-	w := &writer{rig: newRig(t, "start", "app.log", "current.log"), seen: map[int]int{}, rng: uint64(time.Now().UnixNano())} //nolint:gosec // a seed
+	seed := uint64(1) // the same ways each time; the long form looks for new ones
+	if *long {
+		seed = uint64(time.Now().UnixNano()) //nolint:gosec // a seed
+	}
+	w := &writer{rig: newRig(t, "start", "app.log", "current.log"), seen: map[int]int{}, rng: seed}
 	t.Logf("seed %d", w.rng)
 	if err := os.Symlink("out-0.log", w.path("current.log")); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -41,8 +42,8 @@ listeners:
 sources:
   - {name: web1, listener: lan, addresses: [127.0.0.1], jails: ["*"]}
   - {name: old1, listener: old, addresses: [127.0.0.1], hostnames: [old1], jails: ["*"]}
-  - {name: nobody, listener: local, uid: [65534], jails: ["*"]}
-`, port, strict)).start()
+  - {name: somebody, listener: local, uid: [%d], jails: ["*"]}
+`, port, strict, os.Getuid()+1)).start()
 	say := func(port int, text string) net.Conn {
 		t.Helper()
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
