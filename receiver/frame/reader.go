@@ -209,12 +209,12 @@ func (r *Reader) cutLine() (Frame, bool) {
 		if len(b) == 0 {
 			continue
 		}
+		if len(b) > r.max { // judged before its content: it may have come in pieces, too long to be kept
+			return Frame{Bytes: b[:r.max], Truncated: true}, true
+		}
 		if r.first && isHTTP(b) {
 			r.fail("the stream begins with an HTTP request, but this listener expects syslog")
 			return Frame{}, false
-		}
-		if len(b) > r.max {
-			return Frame{Bytes: b[:r.max], Truncated: true}, true
 		}
 		return Frame{Bytes: b}, true
 	}
