@@ -3,13 +3,17 @@ package receiver
 import (
 	"fmt"
 	"strings"
+
+	"github.com/agext/levenshtein"
 )
 
 // didYouMean names the candidate nearest to word as a question, "" when none is near.
 func didYouMean(word string, candidates []string) string {
+	const longest = 64 // no candidate is that long
+	word = strings.ToLower(word[:min(len(word), longest)])
 	best, distance := "", 3
 	for _, c := range candidates {
-		if d := editDistance(strings.ToLower(word), c); d < distance && d < len(c) {
+		if d := levenshtein.Distance(word, c, nil); d < distance && d < len(c) {
 			best, distance = c, d
 		}
 	}
@@ -17,30 +21,4 @@ func didYouMean(word string, candidates []string) string {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// editDistance counts the insertions, deletions and substitutions of bytes from a to b.
-// Words longer than 64 bytes are far from everything.
-func editDistance(a, b string) int {
-	const longest = 64
-	if len(a) > longest || len(b) > longest {
-		return longest
-	}
-	var row [longest + 1]int
-	for j := range len(b) + 1 {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
