@@ -11,6 +11,7 @@ const (
 	maxIDs        = 20_000          // of one Matcher: some 40 MiB at worst
 	idLife        = 5 * time.Minute // since the first line of the id
 	maxIDBytes    = 256             // longer ids join nothing
+	maxUsers      = 16              // of one id; who comes later is not kept
 )
 
 type hostKey struct {

@@ -63,6 +63,7 @@ type Match struct {
 	Bits     int        // prefix length when the pattern names a subnet; else -1
 	ID       string     // what is counted when it is no address (F-ID)
 	User     string
+	Users    []string // of lines joined by an id (F-MLFID): every user that they named, in order, at most 16
 	Port     string
 	Attempts int // how many failures the match counts for: at least 1
 	Lines    int // how many log lines it is made of, where a filter joins lines: at least 1

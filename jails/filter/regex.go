@@ -128,6 +128,9 @@ func (m *Matcher) report(f int, flt *Filter, i int, line *Line, whole, content [
 	}
 	var conn *connection
 	fields, conn, match.Lines = m.join(f, line, id, fields, lines)
+	if conn != nil {
+		match.Users = slices.Clone(conn.users)
+	}
 	if value(fields, "nofail") != "" {
 		return
 	}
@@ -227,12 +230,12 @@ func (m *Matcher) join(f int, line *Line, id string, fields []Field, lines int) 
 		}
 	case forget:
 		// The end of something unknown is judged by itself and not remembered.
-		conn = &connection{fields: fields}
+		conn, user = &connection{fields: fields}, ""
 	default:
 		conn = m.ids.add(key, line.Time)
 		conn.fields = fields
 	}
-	if user != "" && !slices.Contains(conn.users, user) && len(conn.users) < 8 {
+	if user != "" && !slices.Contains(conn.users, user) && len(conn.users) < maxUsers {
 		conn.users = append(conn.users, user)
 	}
 	if conn.waiting || len(conn.users) > 1 {

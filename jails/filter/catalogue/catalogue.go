@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/agext/levenshtein"
+
 	"stockade/jails/filter"
 )
 
@@ -107,29 +109,9 @@ func Load(fsys fs.FS) ([]*Entry, error) {
 func nearest(name string, names []string) string {
 	best, least := "", 1+len(name)/3
 	for _, n := range names {
-		if d := distance(name, n); d <= least && (best == "" || d < least) {
+		if d := levenshtein.Distance(name, n, nil); d <= least && (best == "" || d < least) {
 			best, least = n, d
 		}
 	}
 	return best
-}
-
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -231,13 +231,21 @@ func canonical(text string) string {
 	return text
 }
 
-// compareUsers asks that the user of the failure is one of those that its connection tried. The
-// others are in the matcher's memory, which shows as the lines that the failure is made of.
+// compareUsers asks that the users of the failure's connection are those expected, in any order.
 func compareUsers(want any, m *filter.Match) string {
-	for _, u := range want.([]any) {
-		if u == m.User {
-			return ""
-		}
+	list, ok := want.([]any)
+	if !ok {
+		list = []any{want}
 	}
-	return fmt.Sprintf("user %q is none of %v", m.User, want)
+	users := make([]string, len(list))
+	for i, u := range list {
+		users[i] = fmt.Sprint(u)
+	}
+	got := slices.Clone(m.Users)
+	slices.Sort(users)
+	slices.Sort(got)
+	if !slices.Equal(got, slices.Compact(users)) {
+		return fmt.Sprintf("users are %q, not %q", m.Users, want)
+	}
+	return ""
 }
