@@ -25,6 +25,7 @@ type Options struct {
 	// Logtype is what the tag <logtype> becomes, where neither the options nor the filter's own
 	// definition say: file, short, journal, rfc5424. Empty leaves it to the files.
 	Logtype string
+	Keep    []string // tags that stay as they are, in lower case
 	Reader  Reader
 }
 
@@ -55,7 +56,7 @@ func Load(path string, o Options) (*Expanded, error) {
 
 // Filter resolves the filter that a configuration of a filter's files describes.
 func (c *Config) Filter(o Options) (*Expanded, error) {
-	r, err := c.resolver(o)
+	r, err := c.resolver(filterOptions, o)
 	if err != nil {
 		return nil, err
 	}
@@ -94,14 +95,15 @@ func (c *Config) Filter(o Options) (*Expanded, error) {
 	return e, nil
 }
 
-// resolver holds the combined options of a filter.
+// resolver holds the combined options of a filter or an action.
 type resolver struct {
 	tagger
-	jail map[string]string
-	path string
+	names []string // the options that are a filter's or an action's own
+	jail  map[string]string
+	path  string
 }
 
-func (c *Config) resolver(o Options) (*resolver, error) {
+func (c *Config) resolver(names []string, o Options) (*resolver, error) {
 	own := lowerKeys(o.Filter)
 	if _, ok := own["logtype"]; !ok && o.Logtype != "" {
 		_, jail := lowerKeys(o.Jail)["logtype"]
@@ -109,13 +111,13 @@ func (c *Config) resolver(o Options) (*resolver, error) {
 			own["logtype"] = o.Logtype
 		}
 	}
-	r := &resolver{jail: lowerKeys(o.Jail), path: c.path}
+	r := &resolver{names: names, jail: lowerKeys(o.Jail), path: c.path}
 	vars := lowerKeys(o.Jail)
 	for k, v := range own {
 		vars[k] = v
 	}
 	combined := map[string]string{}
-	for _, option := range filterOptions {
+	for _, option := range names {
 		if _, ok := vars[option]; ok {
 			continue
 		}
@@ -139,6 +141,9 @@ func (c *Config) resolver(o Options) (*resolver, error) {
 		combined[k] = v
 	}
 	plain := map[string]bool{}
+	for _, k := range o.Keep {
+		plain[k] = true
+	}
 	for k := range combined {
 		if base, _, ok := strings.Cut(k, "?"); ok {
 			plain[base] = true
@@ -155,7 +160,7 @@ func (r *resolver) text(option string) (string, bool, error) {
 		if text, ok = r.jail[option]; ok {
 			return text, true, nil
 		}
-		if slices.Contains(filterOptions, option) {
+		if slices.Contains(r.names, option) {
 			return "", false, nil
 		}
 		var err error
