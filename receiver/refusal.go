@@ -66,16 +66,21 @@ type refusal struct {
 	detail string
 }
 
-// add counts x and logs it unless the same reason and peer were logged lately. It allocates
-// only for a log line and, once a second, for the sample.
+// add logs x, unless the same reason and peer were logged lately, and then counts it: who sees the
+// count finds the reason in the log. It allocates only for a log line and, once a second, for the
+// sample.
 func (r *refusals) add(now time.Time, x *refusal) {
-	r.Add(x.reason, now, x.sample)
+	if r.due(now, refusalKey{x.reason, x.peer.Addr.Addr(), x.peer.UID}) {
+		r.write(x)
+	}
 	if x.source != nil {
 		x.source.Refused.Add(x.reason, now, x.sample)
 	}
-	if !r.due(now, refusalKey{x.reason, x.peer.Addr.Addr(), x.peer.UID}) {
-		return
-	}
+	r.Add(x.reason, now, x.sample)
+}
+
+// write logs one refusal with what would help.
+func (r *refusals) write(x *refusal) {
 	attrs := []slog.Attr{slog.String("reason", x.reason), slog.String("peer", x.peer.String())}
 	if x.source != nil {
 		attrs = append(attrs, slog.String("source", x.source.Name))
