@@ -72,6 +72,7 @@ func (p *Pipeline) keepHouse(ctx context.Context) {
 			return
 		case <-tick.C:
 			p.beginHeld(p.quotas.release())
+			p.beginWitnessed(ctx)
 			if p.histories.unsaved() {
 				p.saveHistories()
 			}
@@ -85,6 +86,29 @@ const (
 	releaseEvery = 500 * time.Millisecond // how often held bans are looked at
 	saveEvery    = 5 * time.Minute        // how often the clocks of the sources are saved
 )
+
+// beginWitnessed begins those held bans whose addresses the kernel saw complete a handshake: a liar
+// cannot invent them.
+func (p *Pipeline) beginWitnessed(ctx context.Context) {
+	if p.witnesses.fw == nil {
+		return
+	}
+	keys, addrs := p.quotas.unseen()
+	if len(keys) == 0 {
+		return
+	}
+	seen, err := p.witnesses.fw.Witnessed(ctx, addrs)
+	if err != nil {
+		return // the bans wait for the quota; who asks for witnesses of failures says why
+	}
+	var begin []heldKey
+	for i, k := range keys {
+		if seen[i] {
+			begin = append(begin, k)
+		}
+	}
+	p.beginHeld(p.quotas.take(begin))
+}
 
 // beginHeld begins bans that were held, with their time starting now. The notice awaits them.
 func (p *Pipeline) beginHeld(held []*state.Ban) (n notice) {

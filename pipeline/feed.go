@@ -45,6 +45,7 @@ func (f *Feed) Put(e *receiver.Entry) {
 	if reason := f.grant.admit(e.Hostname, e.App); reason != "" {
 		st.Refused.Add(1)
 		e.Source.Refused.Add(reason, e.Received, e.Raw)
+		f.p.quotas.accuse(e.Source.Name)
 		return
 	}
 	if !f.lossy && f.history.repeated(e, f.conn) {

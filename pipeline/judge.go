@@ -31,6 +31,9 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	if reason := p.distrust(bound, it, m); reason != "" {
 		p.stats.Distrust.Add(1)
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))
+		if reason == refusedJail {
+			p.quotas.accuse(it.source.Name)
+		}
 		return
 	}
 	addr := m.Addr.Unmap().WithZone("")
@@ -54,6 +57,8 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		reason := refusedProtected
 		if why == WhyProxy {
 			reason = refusedProxy
+		} else {
+			p.quotas.accuse(it.source.Name)
 		}
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))
 		return
@@ -94,7 +99,7 @@ func (p *Pipeline) count(jail *jails.Jail, f state.Failure, c counting) {
 	p.stats.Failures.Add(1)
 	c.source.Failures.Add(1)
 	outcome := p.store.Fail(jail, f)
-	if held := outcome.Held; held != nil && !p.quotas.hold(held) {
+	if held := outcome.Held; held != nil && !p.quotas.hold(held, f.Addr) {
 		c.source.Refused.Add(refusedHeldFull, c.line, []byte(f.Evidence.Raw))
 	}
 	switch b := outcome.Ban; {

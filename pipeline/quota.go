@@ -19,6 +19,7 @@ const (
 	defaultBurst         = 120
 	maxHeld              = 10_000           // bans that wait for one source's quota; one more is given up and counted
 	quarantineFor        = 15 * time.Minute // below its quota, until a source is believed again
+	forgeriesPerMinute   = 10               // lines outside its grants and protected addresses accused; more lead to quarantine
 )
 
 // Reasons for which a failure of a source over its quota does not count, or a ban was given up.
@@ -28,9 +29,10 @@ const (
 )
 
 // Quotas limits the new bans of each source. A ban over the quota waits: it begins when the quota
-// allows it or the operator approves, the most active offenders first. A source with
-// `over: quarantine` is not believed at all until it is released or has been below its quota for
-// 15 minutes. Its methods may be called concurrently.
+// allows it or the operator approves, the most active offenders first; of an address that the kernel
+// saw complete a handshake it begins at once. A source with `over: quarantine` is not believed at all
+// once it went over, or forged: until it is released or was below its quota for 15 minutes. Its
+// methods may be called concurrently.
 type Quotas struct {
 	now func() time.Time
 
@@ -42,9 +44,11 @@ type Quotas struct {
 type quota struct {
 	config      receiver.QuotaConfig
 	limiter     *rate.Limiter
+	forgeries   *rate.Limiter // evidence of forgery that is taken for mistakes
 	held        map[heldKey]held
 	quarantined time.Time // since when; zero: believed
-	over        time.Time // the last time it wanted more than its quota
+	why         string    // it was quarantined
+	over        time.Time // the last time it wanted more than its quota, or forged
 }
 
 type heldKey struct {
@@ -55,7 +59,9 @@ type heldKey struct {
 // held is a ban that waits, and how many failures asked for it.
 type held struct {
 	*state.Ban
+	addr  netip.Addr // of the last failure
 	asked int
+	seen  time.Time // when the kernel was last asked for a witness; zero: never
 }
 
 // NewQuotas returns quotas that limit nobody until Set.
@@ -83,9 +89,10 @@ func (q *Quotas) Set(sources []*receiver.Source, kernel func(*receiver.Source) b
 			continue
 		}
 		next[s.Name] = &quota{
-			config:  c,
-			limiter: rate.NewLimiter(rate.Limit(float64(c.BansPerMinute)/60), c.Burst),
-			held:    make(map[heldKey]held),
+			config:    c,
+			limiter:   rate.NewLimiter(rate.Limit(float64(c.BansPerMinute)/60), c.Burst),
+			forgeries: rate.NewLimiter(forgeriesPerMinute/60., forgeriesPerMinute),
+			held:      make(map[heldKey]held),
 		}
 	}
 	q.by = next
@@ -106,11 +113,30 @@ func (q *Quotas) Admit(_ *jails.Jail, f state.Failure, b *state.Ban) bool {
 	if len(s.held) == 0 && s.limiter.AllowN(now, 1) {
 		return true
 	}
+	s.exceed(now, "went over its quota")
+	return false
+}
+
+// exceed notes that a source went too far, and begins its quarantine where it is half trusted.
+func (s *quota) exceed(now time.Time, why string) {
 	s.over = now
 	if s.config.Over == "quarantine" && s.quarantined.IsZero() {
-		s.quarantined = now
+		s.quarantined, s.why = now, why
 	}
-	return false
+}
+
+// accuse notes evidence that a source forges: a line outside its grants, or a protected address
+// accused. A few of them are mistakes of honest hosts.
+func (q *Quotas) accuse(source string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.by[source]
+	if s == nil || s.config.Over != "quarantine" {
+		return
+	}
+	if now := q.now(); !s.forgeries.AllowN(now, 1) {
+		s.exceed(now, "sent lines outside its grants or accused protected addresses, again and again")
+	}
 }
 
 // believed reports whether a source is not in quarantine, and ends a quarantine that is over.
@@ -132,8 +158,9 @@ func (q *Quotas) believed(source string) bool {
 	return true
 }
 
-// hold keeps a ban that was not admitted. It reports false when there is no room for one more.
-func (q *Quotas) hold(b *state.Ban) bool {
+// hold keeps a ban that was not admitted. addr is the address of the failure that asked for it. It
+// reports false when there is no room for one more.
+func (q *Quotas) hold(b *state.Ban, addr netip.Addr) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.by[b.Source]
@@ -145,8 +172,49 @@ func (q *Quotas) hold(b *state.Ban) bool {
 	if !again && len(s.held) >= maxHeld {
 		return false
 	}
-	s.held[key] = held{b, h.asked + 1}
+	s.held[key] = held{b, addr, h.asked + 1, h.seen}
 	return true
+}
+
+const (
+	witnessEvery = 5 * time.Second // how often the kernel is asked again about a ban that waits
+	witnessBatch = 1000            // bans asked about at a time
+)
+
+// unseen returns bans that wait and whose addresses the kernel has not been asked about lately.
+// Those of sources that one half trusts wait for the operator.
+func (q *Quotas) unseen() (keys []heldKey, addrs []netip.Addr) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	for _, s := range q.by {
+		if s.config.Over == "quarantine" {
+			continue
+		}
+		for k, h := range s.held {
+			if len(keys) < witnessBatch && now.Sub(h.seen) >= witnessEvery {
+				h.seen = now
+				s.held[k] = h
+				keys, addrs = append(keys, k), append(addrs, h.addr)
+			}
+		}
+	}
+	return keys, addrs
+}
+
+// take takes held bans.
+func (q *Quotas) take(keys []heldKey) (out []*state.Ban) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, k := range keys {
+		for _, s := range q.by {
+			if h, waits := s.held[k]; waits {
+				out = append(out, h.Ban)
+				delete(s.held, k)
+			}
+		}
+	}
+	return out
 }
 
 // takeWorst takes the held ban that was asked for most often, the earliest of equals.
@@ -247,7 +315,7 @@ func (q *Quotas) faults() []Fault {
 	for name, s := range q.by {
 		switch {
 		case !s.quarantined.IsZero():
-			list = append(list, Fault{"quarantine", fmt.Sprintf("source %s went over its quota and is not believed: look at it, then `stockade sources release %s`", name, name), s.quarantined})
+			list = append(list, Fault{"quarantine", fmt.Sprintf("source %s %s and is not believed: look at it, then `stockade sources release %s`", name, s.why, name), s.quarantined})
 		case len(s.held) > 0:
 			list = append(list, Fault{"quota", fmt.Sprintf("source %s is over its quota: %d bans wait; `stockade approve --source %s` begins them", name, len(s.held), name), s.over})
 		}

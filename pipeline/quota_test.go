@@ -105,3 +105,41 @@ func TestUnbanTakesBackWhatWaits(t *testing.T) {
 		t.Errorf("%d bans still wait, %d are enforced", s.Pending, len(r.enforced(t)))
 	}
 }
+
+func TestAWitnessedBanDoesNotWaitForTheQuota(t *testing.T) {
+	r := newRig(t, 1)
+	r.flood(t, "botnet", 20) // the burst is 10, and nobody saw these
+	e := r.line("login", "failed login from 198.51.100.7")
+	e.Source = r.sources["botnet"]
+	r.send(t, repeat(3, e)...)
+	eventually(t, "the address that the kernel saw is banned", func() bool { _, ok := r.enforced(t)["198.51.100.7/32"]; return ok })
+	if s, _ := r.quotas.State("botnet"); s.Pending < 8 {
+		t.Errorf("%d bans wait, want those of the others", s.Pending)
+	}
+}
+
+func TestForgeryLeadsToQuarantine(t *testing.T) {
+	for _, tt := range []struct {
+		name, source, app, text string
+		quarantined             bool
+	}{
+		{"protected addresses accused", "liar", "login", "failed login from 203.0.113.7", true},
+		{"lines outside the grants", "narrow", "httpd", "other 192.0.2.9", true},
+		{"app names outside the grants", "narrow", "login", "failed login from 192.0.2.9", true},
+		{"by a source that is throttled only", "botnet", "login", "failed login from 203.0.113.7", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, 1)
+			e := r.line(tt.app, tt.text)
+			e.Source = r.sources[tt.source]
+			r.judged(t, repeat(forgeriesPerMinute, e)...)
+			if s, _ := r.quotas.State(tt.source); !s.Quarantined.IsZero() {
+				t.Fatal("a few mistakes are taken for forgery")
+			}
+			r.judged(t, repeat(forgeriesPerMinute, e)...)
+			if s, _ := r.quotas.State(tt.source); s.Quarantined.IsZero() == tt.quarantined {
+				t.Fatalf("quarantined since %v", s.Quarantined)
+			}
+		})
+	}
+}
