@@ -36,16 +36,47 @@ func readUpTo(path string, limit int64) []byte {
 	return data
 }
 
-// glob returns the files of a pattern as full paths, at most maxFiles.
-func (r root) glob(pattern string) []string {
-	if !strings.ContainsAny(pattern, "*?[") {
-		return []string{r.path(pattern)}
+// pattern names a file, or files of one folder with wildcards in the last part.
+type pattern struct {
+	path  string
+	dir   string // with wildcards: the folder
+	stamp stamp  // of the folder when files was read; zero: read it again
+	files []string
+}
+
+func (r root) pattern(name string) *pattern {
+	p := &pattern{path: r.path(name)}
+	if strings.ContainsAny(name, "*?[") {
+		p.dir = filepath.Dir(p.path)
+	} else {
+		p.files = []string{p.path}
 	}
-	found, err := filepath.Glob(r.path(pattern))
+	return p
+}
+
+// list returns the files as full paths, at most maxFiles. The folder is read when it has changed.
+func (p *pattern) list(now time.Time) []string {
+	if p.dir == "" {
+		return p.files
+	}
+	info, err := os.Stat(p.dir)
+	if err != nil || !info.IsDir() {
+		p.stamp, p.files = stamp{}, nil
+		return nil
+	}
+	s := stamp{p.dir, info.Size(), info.ModTime(), inode(info)}
+	if s == p.stamp {
+		return p.files
+	}
+	found, err := filepath.Glob(p.path)
 	if err != nil {
 		return nil
 	}
-	return found[:min(len(found), maxFiles)]
+	p.files, p.stamp = found[:min(len(found), maxFiles)], stamp{}
+	if s.settled(now) {
+		p.stamp = s
+	}
+	return p.files
 }
 
 // stamp tells whether a file was written or replaced.
@@ -73,7 +104,7 @@ func (s stamp) settled(now time.Time) bool {
 
 // group is a set of files that are read by one function, again when one has changed.
 type group struct {
-	patterns []string
+	patterns []*pattern
 	read     func(path string, data []byte) []Protected
 	linger   time.Duration
 
@@ -81,11 +112,19 @@ type group struct {
 	found  []Protected
 }
 
-func (g *group) look(r root, now time.Time) []Protected {
-	var stamps []stamp
+func newGroup(r root, names []string, linger time.Duration, read func(path string, data []byte) []Protected) *group {
+	g := &group{read: read, linger: linger}
+	for _, name := range names {
+		g.patterns = append(g.patterns, r.pattern(name))
+	}
+	return g
+}
+
+func (g *group) look(now time.Time) []Protected {
+	stamps := make([]stamp, 0, len(g.stamps))
 	settled := true
 	for _, pattern := range g.patterns {
-		for _, path := range r.glob(pattern) {
+		for _, path := range pattern.list(now) {
 			if s, ok := stampOf(path); ok {
 				stamps = append(stamps, s)
 				settled = settled && s.settled(now)

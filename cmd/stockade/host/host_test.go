@@ -441,7 +441,9 @@ func FuzzFiles(f *testing.F) {
 			fake.write(name, string(data))
 		}
 		r := root(fake.dir)
-		all = append(all, readTimePeers(r)...)
+		all = append(all, r.timePeers("udp")...)
+		lastProcess(data)
+		udpSockets(data)
 		all = append(all, readUTMP(r)...)
 		readWTMP(r, time.Time{})
 		for _, p := range all {

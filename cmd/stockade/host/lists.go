@@ -60,18 +60,31 @@ type listFile struct {
 	used     bool // in this look
 }
 
-// listed returns what the operator's lists protect now. Of a file that is away or at fault the
-// last good entries stay.
-func (w *Watcher) listed(now time.Time) (all []Protected) {
+// listed returns what the operator's lists protect now, and whether that may differ from the last
+// time. Of a file that is away or at fault the last good entries stay.
+func (w *Watcher) listed(now time.Time) (all []Protected, changed bool) {
 	w.mu.Lock()
-	lists := w.lists
+	lists, v := w.lists, versions{lists: w.replaced}
 	w.mu.Unlock()
+	v.names = w.names.answered()
 	for _, f := range w.files {
 		f.used = false
 	}
 	for _, l := range lists {
+		for _, e := range l.Entries {
+			if path, isFile := strings.CutPrefix(e, filePrefix); isFile {
+				w.file(path, now)
+			}
+		}
+	}
+	v.files = w.filed
+	if w.reported && v == w.versions {
+		return w.inLists, false
+	}
+	w.versions = v
+	for _, l := range lists {
 		names, rest := SplitNames(l.Entries)
-		for _, p := range w.prefixes(l.Key, rest, now) {
+		for _, p := range w.prefixes(l.Key, rest) {
 			all = append(all, Protected{Prefix: p, Why: l.Key, List: l.Key})
 		}
 		for _, name := range names {
@@ -88,14 +101,20 @@ func (w *Watcher) listed(now time.Time) (all []Protected) {
 			delete(w.files, path)
 		}
 	}
-	return all
+	w.inLists = all
+	return all, true
 }
 
+// versions count the changes of what lists are made of.
+type versions struct{ lists, names, files uint64 }
+
 // prefixes reads the entries of a list that are no names.
-func (w *Watcher) prefixes(key string, entries []string, now time.Time) (all []netip.Prefix) {
+func (w *Watcher) prefixes(key string, entries []string) (all []netip.Prefix) {
 	for _, e := range entries {
 		if path, isFile := strings.CutPrefix(e, filePrefix); isFile {
-			all = append(all, w.file(path, now)...)
+			if f := w.files[path]; f != nil {
+				all = append(all, f.prefixes...)
+			}
 			continue
 		}
 		p, err := jails.ParsePrefix(e)
@@ -108,8 +127,8 @@ func (w *Watcher) prefixes(key string, entries []string, now time.Time) (all []n
 	return all
 }
 
-// file returns the entries of a file, read again when it has changed.
-func (w *Watcher) file(path string, now time.Time) []netip.Prefix {
+// file reads the entries of a file when it has changed.
+func (w *Watcher) file(path string, now time.Time) {
 	f := w.files[path]
 	if f == nil {
 		f = &listFile{}
@@ -120,10 +139,10 @@ func (w *Watcher) file(path string, now time.Time) []netip.Prefix {
 	if !ok {
 		w.warn(filePrefix+path, "it cannot be read; its last entries stay")
 		f.read = false
-		return f.prefixes
+		return
 	}
 	if f.read && s == f.stamp {
-		return f.prefixes
+		return
 	}
 	f.stamp, f.read = s, s.settled(now)
 	fault := ""
@@ -134,10 +153,10 @@ func (w *Watcher) file(path string, now time.Time) []netip.Prefix {
 	})
 	w.warn(filePrefix+path, fault)
 	if fault != "" && len(list) == 0 {
-		return f.prefixes // half written, or no list any more
+		return // half written, or no list any more
 	}
 	f.prefixes = slices.Clip(list)
-	return f.prefixes
+	w.filed++
 }
 
 // readList reads a file of a list, within its limit.

@@ -25,8 +25,9 @@ type names struct {
 	changed chan struct{} // capacity 1: a hint that an answer changed
 	poke    chan struct{} // capacity 1: a hint that the names changed
 
-	mu   sync.Mutex
-	list map[string]*name
+	mu      sync.Mutex
+	list    map[string]*name
+	version uint64 // counts changes of answers
 }
 
 // name is one name with its last good answer.
@@ -79,6 +80,13 @@ func (n *names) answer(s string) []netip.Addr {
 		return e.addrs
 	}
 	return nil
+}
+
+// answered counts the changes of answers.
+func (n *names) answered() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.version
 }
 
 // run looks names up until ctx is done, one after the other.
@@ -152,6 +160,7 @@ func (n *names) refresh(ctx context.Context, s string) {
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	if !slices.Equal(addrs, e.addrs) {
 		e.addrs = addrs
+		n.version++
 		hint(n.changed)
 	}
 }

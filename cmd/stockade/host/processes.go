@@ -15,7 +15,8 @@ const (
 	maxProcesses = 1 << 16
 	maxFDs       = 256
 	scanEvery    = 800 * time.Millisecond
-	scanShare    = 50 // a look may take one part in so many of the time
+	scanAll      = 5 * time.Second // though no process seems to have begun
+	scanShare    = 50              // a look may take one part in so many of the time
 )
 
 // vpnPrograms are those whose own connections are VPN endpoints.
@@ -28,38 +29,62 @@ var loggedIn = regexp.MustCompile(`^sshd(?:-session)?: [^\s@]+(?:@\S+)?@(?:pts|t
 // processes finds the peers of sshd's sessions and of VPN daemons. Without the right to read the
 // files of other users' processes (CAP_SYS_PTRACE) it finds less, and the records of logins serve.
 type processes struct {
-	fs   root
-	next time.Time
+	fs      root
+	loadavg kept
+	next    time.Time
+
+	last   string          // the last process when the last scan began; "" unknown
+	again  bool            // it was another one before: what began may not have its name and title yet
+	whole  time.Time       // of the last scan
+	pids   map[string]bool // that it saw
+	blind  bool            // processes begin and last does not show it
+	serves bool            // a VPN daemon runs: it opens connections without a new process
 
 	sessions, vpn []Protected
 }
 
-// look returns what the last look found, and looks again when it is time.
+// look returns what the last look found, and looks again when it is time: when a process began
+// since. A login begins several.
 func (p *processes) look(now time.Time) (sessions, vpn []Protected) {
 	if now.Before(p.next) && p.next.Sub(now) < time.Hour {
 		return p.sessions, p.vpn
 	}
+	last := lastProcess(p.loadavg.read())
+	same := last != "" && last == p.last
+	idle := now.Sub(p.whole)
+	if same && !p.again && !p.blind && !p.serves && idle >= 0 && idle < scanAll {
+		return p.sessions, p.vpn
+	}
 	begin := time.Now()
-	p.scan()
+	unseen := p.scan()
+	if same && unseen && lastProcess(p.loadavg.read()) == last {
+		p.blind = true // as in a container whose /proc is another's
+	}
+	p.last, p.again, p.whole = last, !same, now
 	p.next = now.Add(max(scanEvery, scanShare*time.Since(begin)))
 	return p.sessions, p.vpn
 }
 
-func (p *processes) scan() {
-	p.sessions, p.vpn = nil, nil
+// scan looks at all processes, and reports whether one was there that the scan before did not see.
+func (p *processes) scan() (unseen bool) {
+	p.sessions, p.vpn, p.serves = nil, nil, false
 	dir, err := os.Open(p.fs.path("/proc"))
 	if err != nil {
-		return
+		return false
 	}
 	defer dir.Close()
 	names, _ := dir.Readdirnames(maxProcesses) // what was read before an error serves
 	ofSSH, ofVPN := map[uint64]bool{}, map[uint64]bool{}
+	pids := make(map[string]bool, len(p.pids))
 	for _, pid := range names {
 		if pid[0] < '1' || pid[0] > '9' {
 			continue
 		}
+		pids[pid] = true
+		unseen = unseen || !p.pids[pid]
 		switch comm := p.comm(pid); {
 		case slices.Contains(vpnPrograms, comm):
+			p.serves = true
 			p.inodes(pid, ofVPN)
 		case isSSH(comm) && p.session(pid):
 			p.inodes(pid, ofSSH)
@@ -68,6 +93,8 @@ func (p *processes) scan() {
 	if len(ofSSH)+len(ofVPN) > 0 {
 		p.peers(ofSSH, ofVPN)
 	}
+	p.pids = pids
+	return unseen
 }
 
 func (p *processes) comm(pid string) string {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"strconv"
+	"time"
 )
 
 // maxSockets is how much of one of the kernel's tables of sockets is read, in bytes: about 50,000
@@ -74,18 +75,61 @@ func endpoint(text []byte) (netip.AddrPort, bool) {
 // portNTP is where time servers listen.
 const portNTP = 123
 
-// readTimePeers returns the servers to which a time service has a connected socket right now.
-// Sockets of people do not count: they could protect whom they like.
-func readTimePeers(r root) (list []Protected) {
-	for _, table := range []string{"udp", "udp6"} {
-		r.sockets(table, func(s socket) {
-			if s.state == stateEstablished && s.peer.Port() == portNTP && isService(s.uid) && len(list) < maxProtected {
-				if p, ok := single(s.peer.Addr(), "time server"); ok {
-					list = append(list, p)
-				}
-			}
-		})
+// timeEvery is how often the sockets are looked at though their number is the same.
+const timeEvery = 5 * time.Second
+
+// timePeers finds the servers to which a time service has a connected socket right now.
+type timePeers struct {
+	fs     root
+	tables []*timeTable
+}
+
+// timeTable is one of the kernel's tables of UDP sockets.
+type timeTable struct {
+	name  string
+	stat  kept
+	count string // of the sockets at the last look; "" unknown
+	whole time.Time
+	found []Protected
+}
+
+func newTimePeers(r root) *timePeers {
+	return &timePeers{fs: r, tables: []*timeTable{
+		{name: "udp", stat: kept{path: r.path("/proc/net/sockstat")}},
+		{name: "udp6", stat: kept{path: r.path("/proc/net/sockstat6")}},
+	}}
+}
+
+// look returns them. The tables are long: one is read when the number of its sockets has changed.
+// A query that is answered between two looks shows in neither.
+func (t *timePeers) look(now time.Time) (list []Protected) {
+	for _, table := range t.tables {
+		count := udpSockets(table.stat.read())
+		idle := now.Sub(table.whole)
+		if count == "" || count != table.count || idle < 0 || idle >= timeEvery {
+			table.count, table.whole = count, now
+			table.found = t.fs.timePeers(table.name)
+		}
+		list = append(list, table.found...)
 	}
+	return list
+}
+
+func (t *timePeers) close() {
+	for _, table := range t.tables {
+		table.stat.close()
+	}
+}
+
+// timePeers reads a table. Sockets of people do not count: they could protect whom they like.
+func (r root) timePeers(table string) (list []Protected) {
+	r.sockets(table, func(s socket) {
+		if s.state == stateEstablished && s.peer.Port() == portNTP && isService(s.uid) && len(list) < maxProtected {
+			if p, ok := single(s.peer.Addr(), "time server"); ok {
+				list = append(list, p)
+			}
+		}
+	})
 	return list
 }
 

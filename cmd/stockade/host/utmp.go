@@ -79,6 +79,34 @@ func utmpAddr(b []byte) netip.Addr {
 	return netip.AddrFrom16([16]byte(b)).Unmap()
 }
 
+// utmpEvery is how often it is seen whether the processes of records live.
+const utmpEvery = 5 * time.Second
+
+// logins are those of utmp.
+type logins struct {
+	fs    root
+	stamp stamp // zero: read it again
+	whole time.Time
+	found []Protected
+}
+
+// look returns them; the records are read when the file has changed.
+func (l *logins) look(now time.Time) []Protected {
+	s, ok := stampOf(l.fs.path("/run/utmp"))
+	if !ok {
+		l.stamp, l.found = stamp{}, nil
+		return nil
+	}
+	if idle := now.Sub(l.whole); s == l.stamp && idle >= 0 && idle < utmpEvery {
+		return l.found
+	}
+	l.found, l.stamp, l.whole = readUTMP(l.fs), stamp{}, now
+	if s.settled(now) {
+		l.stamp = s
+	}
+	return l.found
+}
+
 // readUTMP returns the addresses of those who are logged in. A record counts while the process
 // that made it lives.
 func readUTMP(r root) (list []Protected) {

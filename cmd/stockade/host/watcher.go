@@ -59,9 +59,12 @@ type Watcher struct {
 	ready chan struct{}
 	names *names
 	procs processes
+	utmp  logins
+	peers *timePeers
 
-	mu    sync.Mutex
-	lists []List // guarded by mu
+	mu       sync.Mutex
+	lists    []List // guarded by mu
+	replaced uint64 // guarded by mu: how often lists was
 
 	// The rest belongs to the goroutine of Run.
 	groups   []*group
@@ -70,6 +73,10 @@ type Watcher struct {
 	lingers  map[Protected]time.Time // until when
 	last     []Protected
 	reported bool
+	needed   []Protected // what the host itself needs, at the last look
+	inLists  []Protected // what lists hold
+	versions versions    // of inLists
+	filed    uint64      // how often the file of a list was read
 }
 
 // New returns a watcher that does nothing yet.
@@ -88,12 +95,13 @@ func New(o Options) *Watcher {
 		o: o, fs: root(o.Root), ready: make(chan struct{}), names: newNames(o),
 		files: map[string]*listFile{}, warned: map[string]string{}, lingers: map[Protected]time.Time{},
 	}
-	w.procs.fs = w.fs
+	w.procs.fs, w.procs.loadavg.path = w.fs, w.fs.path("/proc/loadavg")
+	w.utmp.fs, w.peers = w.fs, newTimePeers(w.fs)
 	w.groups = []*group{
-		{patterns: resolverFiles, read: readResolvers},
-		{patterns: ntpFiles, read: readNTP},
-		{patterns: vpnFiles, read: readVPN},
-		{patterns: sessionFiles, read: readSession, linger: lingerSession},
+		newGroup(w.fs, resolverFiles, 0, readResolvers),
+		newGroup(w.fs, ntpFiles, 0, readNTP),
+		newGroup(w.fs, vpnFiles, 0, readVPN),
+		newGroup(w.fs, sessionFiles, lingerSession, readSession),
 	}
 	return w
 }
@@ -109,6 +117,7 @@ func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 func (w *Watcher) SetLists(lists []List) {
 	w.mu.Lock()
 	w.lists = slices.Clone(lists)
+	w.replaced++
 	w.mu.Unlock()
 	var all []string
 	for _, l := range lists {
@@ -125,6 +134,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	wg.Go(func() { w.names.run(ctx) })
+	defer w.procs.loadavg.close()
+	defer w.peers.close()
 	w.past()
 	w.look()
 	close(w.ready)
@@ -157,10 +168,10 @@ func (w *Watcher) look() {
 		}
 	}
 	for _, g := range w.groups {
-		add(g.look(w.fs, now), g.linger)
+		add(g.look(now), g.linger)
 	}
-	add(readUTMP(w.fs), lingerSession)
-	add(readTimePeers(w.fs), lingerNTP)
+	add(w.utmp.look(now), lingerSession)
+	add(w.peers.look(now), lingerNTP)
 	sessions, vpn := w.procs.look(now)
 	add(sessions, lingerSession)
 	add(vpn, lingerVPN)
@@ -171,7 +182,13 @@ func (w *Watcher) look() {
 			delete(w.lingers, p)
 		}
 	}
-	w.report(append(w.own(seen), w.listed(now)...))
+	needed := w.own(seen)
+	listed, changed := w.listed(now)
+	if !changed && slices.Equal(needed, w.needed) {
+		return // lists may be long
+	}
+	w.needed = needed
+	w.report(slices.Concat(needed, listed))
 }
 
 // own makes a list of what the host needs, one reason a prefix.
@@ -186,13 +203,16 @@ func (w *Watcher) own(seen map[Protected]bool) []Protected {
 	for _, p := range byPrefix {
 		list = append(list, p)
 	}
+	slices.SortFunc(list, compare)
 	return list
 }
 
+func compare(a, b Protected) int {
+	return cmp.Or(a.Prefix.Compare(b.Prefix), cmp.Compare(a.List, b.List), cmp.Compare(a.Why, b.Why))
+}
+
 func (w *Watcher) report(list []Protected) {
-	slices.SortFunc(list, func(a, b Protected) int {
-		return cmp.Or(a.Prefix.Compare(b.Prefix), cmp.Compare(a.List, b.List), cmp.Compare(a.Why, b.Why))
-	})
+	slices.SortFunc(list, compare)
 	list = slices.Compact(list)
 	if w.reported && slices.Equal(list, w.last) {
 		return
