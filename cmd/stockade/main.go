@@ -72,7 +72,7 @@ func (a *app) root() *cobra.Command {
 		a.status(), a.jails(), a.sources(), a.bans(), a.explain(),
 		a.ban(), a.unban(), a.approve(), a.reload(), a.ping(), a.version(), a.regex(), a.filters(), a.pki(),
 		a.replay(), a.doctor(), a.notify(), a.firewall(),
-		a.configs(), a.client(), a.top(),
+		a.configs(), a.client(), a.top(), a.man(),
 	)
 	return root
 }
