@@ -61,8 +61,34 @@ func TestProcessesAreReadWhenOneBegins(t *testing.T) {
 	if !g.after(pollEvery, "198.51.100.12") {
 		t.Error("what began just before a look is not looked at again")
 	}
-	if g.after(pollEvery, ""); !g.w.procs.whole.Before(g.now) {
-		t.Error("all processes are read a third time")
+	g.write("proc/102/cmdline", "sshd: root [priv]\x00")
+	if !g.after(pollEvery, "198.51.100.12") || len(g.w.procs.sessions) != 1 {
+		t.Error("the processes are read a third time")
+	}
+}
+
+// TestNamesAreReadTwice: of a process that has been there for a while the name is read when all
+// names are.
+func TestNamesAreReadTwice(t *testing.T) {
+	g := newGated(t)
+	g.process(100, 1, 0, "sshd", "sshd: /usr/sbin/sshd [listener]", 1)
+	g.process(108, 1, 0, "sh", "sh -c read x; exec openvpn", 18)
+	g.write("proc/net/tcp", heads+row("192.0.2.1:50000", "203.0.113.18:1194", 1, 0, 18))
+	for i := range 4 {
+		g.write("proc/loadavg", load(200+i))
+		g.after(pollEvery, "")
+	}
+	g.write("proc/108/comm", "openvpn\n")
+	g.write("proc/loadavg", load(300))
+	if g.after(pollEvery, "203.0.113.18") {
+		t.Error("all names are read because one process began")
+	}
+	if !g.after(scanAll, "203.0.113.18") {
+		t.Error("a program that took the place of another is not found in good time")
+	}
+	g.write("proc/net/tcp", heads+row("192.0.2.1:50000", "203.0.113.19:1194", 1, 0, 18))
+	if !g.after(pollEvery, "203.0.113.19") {
+		t.Error("a VPN daemon called another host and that is not seen")
 	}
 }
 

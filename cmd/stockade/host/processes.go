@@ -33,12 +33,12 @@ type processes struct {
 	loadavg kept
 	next    time.Time
 
-	last   string          // the last process when the last scan began; "" unknown
-	again  bool            // it was another one before: what began may not have its name and title yet
-	whole  time.Time       // of the last scan
-	pids   map[string]bool // that it saw
-	blind  bool            // processes begin and last does not show it
-	serves bool            // a VPN daemon runs: it opens connections without a new process
+	last   string         // the last process when the last scan began; "" unknown
+	again  bool           // it was another one before: what began may not have its name and title yet
+	whole  time.Time      // when all names were read
+	pids   map[string]int // that the last scan saw, and in how many looks they were nobody's
+	blind  bool           // processes begin and last does not show it
+	serves bool           // a VPN daemon runs: it opens connections without a new process
 
 	sessions, vpn []Protected
 }
@@ -52,21 +52,30 @@ func (p *processes) look(now time.Time) (sessions, vpn []Protected) {
 	last := lastProcess(p.loadavg.read())
 	same := last != "" && last == p.last
 	idle := now.Sub(p.whole)
-	if same && !p.again && !p.blind && !p.serves && idle >= 0 && idle < scanAll {
+	all := last == "" || idle < 0 || idle >= scanAll
+	if same && !p.again && !p.blind && !p.serves && !all {
 		return p.sessions, p.vpn
 	}
 	begin := time.Now()
-	unseen := p.scan()
+	if all {
+		p.whole = now
+	}
+	unseen := p.scan(all)
 	if same && unseen && lastProcess(p.loadavg.read()) == last {
 		p.blind = true // as in a container whose /proc is another's
 	}
-	p.last, p.again, p.whole = last, !same, now
+	p.last, p.again = last, !same
 	p.next = now.Add(max(scanEvery, scanShare*time.Since(begin)))
 	return p.sessions, p.vpn
 }
 
-// scan looks at all processes, and reports whether one was there that the scan before did not see.
-func (p *processes) scan() (unseen bool) {
+// nameLooks is in how many looks the name of a process is read. A program that takes the place of
+// another later on is found when all names are read.
+const nameLooks = 2
+
+// scan looks at the processes of sshd and of VPN daemons, among those that began lately or among
+// all, and reports whether one was there that the scan before did not see.
+func (p *processes) scan(all bool) (unseen bool) {
 	p.sessions, p.vpn, p.serves = nil, nil, false
 	dir, err := os.Open(p.fs.path("/proc"))
 	if err != nil {
@@ -75,19 +84,28 @@ func (p *processes) scan() (unseen bool) {
 	defer dir.Close()
 	names, _ := dir.Readdirnames(maxProcesses) // what was read before an error serves
 	ofSSH, ofVPN := map[uint64]bool{}, map[uint64]bool{}
-	pids := make(map[string]bool, len(p.pids))
+	pids := make(map[string]int, len(p.pids))
 	for _, pid := range names {
 		if pid[0] < '1' || pid[0] > '9' {
 			continue
 		}
-		pids[pid] = true
-		unseen = unseen || !p.pids[pid]
+		looks, seen := p.pids[pid]
+		unseen = unseen || !seen
+		if looks >= nameLooks && !all {
+			pids[pid] = looks
+			continue
+		}
+		pids[pid] = 0
 		switch comm := p.comm(pid); {
 		case slices.Contains(vpnPrograms, comm):
 			p.serves = true
 			p.inodes(pid, ofVPN)
-		case isSSH(comm) && p.session(pid):
-			p.inodes(pid, ofSSH)
+		case isSSH(comm):
+			if p.session(pid) {
+				p.inodes(pid, ofSSH)
+			}
+		default:
+			pids[pid] = min(looks+1, nameLooks)
 		}
 	}
 	if len(ofSSH)+len(ofVPN) > 0 {
