@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
 )
 
 // records writes TLS 1.3 records of its own over the connection of a finished handshake
@@ -146,7 +148,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 // TestOpenSSLClient is bar A9 and the mistakes that a real client makes.
 func TestOpenSSLClient(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
-	need(t, err == nil, "openssl")
+	receivertest.Need(t, err == nil, "openssl")
 	ca := newAuthority(t, "ca", nil)
 	secure := start(t, ca.files(t, t.TempDir()), named("web1"), nil)
 	plain := start(t, loopback("tcp"), local, nil)

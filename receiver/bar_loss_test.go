@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stockade/receiver/receivertest"
 )
 
 // TestBuffersAreNotMixed is bar B8: the lines of many senders stay what they were. Run it
@@ -231,7 +233,7 @@ func TestStoppedReceiverHarmsNoSender(t *testing.T) {
 	defer unix.Close(fd)
 	to := &unix.SockaddrUnix{Name: path}
 	send := func() error { return unix.Sendto(fd, []byte("<38>a: x"), 0, to) }
-	if !eventually(10*time.Second, func() bool { return send() == nil }) {
+	if !receivertest.Eventually(10*time.Second, func() bool { return send() == nil }) {
 		t.Fatal("the child does not receive")
 	}
 	if err := child.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -253,7 +255,7 @@ func TestStoppedReceiverHarmsNoSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if !eventually(10*time.Second, func() bool { return send() == nil }) {
+	if !receivertest.Eventually(10*time.Second, func() bool { return send() == nil }) {
 		t.Fatal("the child does not receive again")
 	}
 	back := time.Since(began)

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stockade/receiver/receivertest"
 )
 
 func TestUDPDeliversDatagramsWithTheirPeer(t *testing.T) {
@@ -33,7 +35,7 @@ func TestUDPDeliversDatagramsWithTheirPeer(t *testing.T) {
 
 func TestUDPOverIPv6(t *testing.T) {
 	if c, err := net.ListenPacket("udp", "[::1]:0"); err != nil {
-		need(t, false, "IPv6 on loopback")
+		receivertest.Need(t, false, "IPv6 on loopback")
 	} else {
 		_ = c.Close()
 	}
@@ -77,7 +79,7 @@ func TestUnknownUDPPeerIsRefusedAndCountedBeforeDecoding(t *testing.T) {
 
 func TestDatagramOnTheWrongInterfaceIsRefused(t *testing.T) {
 	lo, err := net.InterfaceByName("lo")
-	need(t, err == nil, "an interface lo")
+	receivertest.Need(t, err == nil, "an interface lo")
 	other := lo.Index + 1000
 	networks := []link{
 		{index: lo.Index, name: "lo", loopback: true, prefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}},

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"stockade/receiver/decode"
+	"stockade/receiver/receivertest"
 )
 
 var long = flag.Bool("long", false, "run the bars at their full length")
@@ -28,18 +28,6 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	goleak.VerifyTestMain(m)
-}
-
-// need skips the test, or fails it where nothing may be skipped.
-func need(t testing.TB, ok bool, what string) {
-	t.Helper()
-	if ok {
-		return
-	}
-	if os.Getenv("STOCKADE_REQUIRE") == "all" {
-		t.Fatalf("needs %s", what)
-	}
-	t.Skipf("needs %s", what)
 }
 
 // line is a copy of what a sink was given.
@@ -112,30 +100,12 @@ func (r *recorder) all() []line {
 	return append([]line(nil), r.lines...)
 }
 
-// logBuffer keeps the log of a test.
-type logBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // rig is a running listener with its recorder and log.
 type rig struct {
 	*Listener
 	t        testing.TB
 	rec      *recorder
-	log      *logBuffer
+	log      *receivertest.Log
 	registry *Registry
 	cancel   context.CancelFunc
 	done     chan error
@@ -171,10 +141,10 @@ func prepare(t testing.TB, cfg ListenerConfig, sources []SourceConfig, tune func
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, rec: new(recorder), log: new(logBuffer), registry: NewRegistry(ss), done: make(chan error, 1)}
+	r := &rig{t: t, rec: new(recorder), log: new(receivertest.Log), registry: NewRegistry(ss), done: make(chan error, 1)}
 	l, err := Listen(Options{
 		Config: cfg, Registry: r.registry, Open: r.rec.open,
-		Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Log: r.log.Logger(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -238,19 +208,8 @@ func (r *rig) refusals(reason string) int64 {
 
 func (r *rig) wait(what string, ok func() bool) {
 	r.t.Helper()
-	if !eventually(10*time.Second, ok) {
+	if !receivertest.Eventually(10*time.Second, ok) {
 		r.t.Fatalf("no %s: have %d lines, refused %v, log:\n%s", what, r.rec.count(), r.Stats().Refused, r.log)
-	}
-}
-
-func eventually(limit time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
-		if ok() {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stockade/receiver/receivertest"
 )
 
 // TestRealLogger sends a file of numbered lines with logger(1) in each of its ways.
 func TestRealLogger(t *testing.T) {
 	logger, err := exec.LookPath("logger")
-	need(t, err == nil, "logger")
+	receivertest.Need(t, err == nil, "logger")
 	lines := manyLines()
 	var b strings.Builder
 	for i := range lines {

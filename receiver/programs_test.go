@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
 )
 
 // The tests of this file are the rest of bar B7: numbered lines through real programs, each compared
@@ -32,10 +34,10 @@ type leg struct {
 }
 
 // program runs a program in the foreground until the test ends. Its output is shown on failure.
-func program(t *testing.T, env []string, name string, args ...string) *logBuffer {
+func program(t *testing.T, env []string, name string, args ...string) *receivertest.Log {
 	t.Helper()
 	cmd := exec.Command(name, args...) //nolint:gosec // a test's own program
-	out := new(logBuffer)
+	out := new(receivertest.Log)
 	cmd.Stdout, cmd.Stderr, cmd.Env = out, out, append(os.Environ(), env...)
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
@@ -73,7 +75,7 @@ func writeFile(t *testing.T, path, text string) string {
 func identical(t *testing.T, legs []leg, app string, want []string) {
 	t.Helper()
 	for _, l := range legs {
-		if !eventually(20*time.Second, func() bool { return l.r.rec.count() >= len(want) }) {
+		if !receivertest.Eventually(20*time.Second, func() bool { return l.r.rec.count() >= len(want) }) {
 			t.Errorf("%s: %d of %d lines", l.name, l.r.rec.count(), len(want))
 		}
 		left := make(map[string]int, len(want))
@@ -139,7 +141,7 @@ func request(t *testing.T, base string, n int, path func(int) string, each func(
 
 func waitForPort(t *testing.T, port int) {
 	t.Helper()
-	if !eventually(20*time.Second, func() bool {
+	if !receivertest.Eventually(20*time.Second, func() bool {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			_ = c.Close()
@@ -163,7 +165,7 @@ func tcpPort(t *testing.T) int {
 // TestRealNginx compares what nginx sends with the files that it writes beside.
 func TestRealNginx(t *testing.T) {
 	nginx, err := exec.LookPath("nginx")
-	need(t, err == nil, "nginx")
+	receivertest.Need(t, err == nil, "nginx")
 	dir, http := openFolder(t), tcpPort(t)
 	access := []leg{
 		startLeg(t, "nginx access udp", "udp", ""),
@@ -203,7 +205,7 @@ http {
 		file string
 	}{{access, "access.log"}, {errs, "error.log"}} {
 		var want []string
-		if !eventually(10*time.Second, func() bool {
+		if !receivertest.Eventually(10*time.Second, func() bool {
 			text, err := os.ReadFile(filepath.Join(dir, x.file))
 			want = strings.Split(strings.TrimSpace(string(text)), "\n")
 			return err == nil && len(want) >= n
@@ -217,7 +219,7 @@ http {
 // TestRealHAProxy compares what HAProxy sends with the requests that it served.
 func TestRealHAProxy(t *testing.T) {
 	haproxy, err := exec.LookPath("haproxy")
-	need(t, err == nil, "haproxy")
+	receivertest.Need(t, err == nil, "haproxy")
 	dir, http := openFolder(t), tcpPort(t)
 	legs := []leg{
 		startLeg(t, "haproxy udp rfc3164", "udp", ""),
@@ -297,7 +299,7 @@ func syslogNG() (path string, env, args []string) {
 // TestRealSyslogNG sends numbered lines through syslog-ng in each of its ways.
 func TestRealSyslogNG(t *testing.T) {
 	path, env, args := syslogNG()
-	need(t, path != "", "syslog-ng: run receiver/testdata/syslog-ng.sh")
+	receivertest.Need(t, path != "", "syslog-ng: run receiver/testdata/syslog-ng.sh")
 	dir := openFolder(t)
 	ca := newAuthority(t, "ca", nil)
 	cert, key := ca.clientFiles(t, "web1.lan")
@@ -330,7 +332,7 @@ source in { unix-dgram("%s/in" so-rcvbuf(4194304)); };
 		"-p", filepath.Join(dir, "pid"), "-c", filepath.Join(dir, "ctl"))...)
 	var c net.Conn
 	var err error
-	if !eventually(20*time.Second, func() bool {
+	if !receivertest.Eventually(20*time.Second, func() bool {
 		c, err = net.Dial("unixgram", filepath.Join(dir, "in"))
 		return err == nil
 	}) {

@@ -7,10 +7,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
 )
 
 func TestRefusalsAreCountedAllAndLoggedInBounds(t *testing.T) {
-	log := new(logBuffer)
+	log := new(receivertest.Log)
 	r := &refusals{listener: "lan", log: slog.New(slog.NewJSONHandler(log, nil)), every: time.Minute}
 	now := time.Unix(1_000_000, 0)
 	flood := func(from, to int) {

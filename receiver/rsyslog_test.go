@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
 )
 
 // rsyslogModules is where rsyslogd finds its drivers; STOCKADE_TEST_RSYSLOG_MODULES names one
@@ -19,7 +21,7 @@ const rsyslogModules = "/usr/lib/*/rsyslog"
 // over each transport and framing, and compares the texts. It is the receiver's part of bar B7.
 func TestRealRsyslog(t *testing.T) {
 	rsyslogd, err := exec.LookPath("rsyslogd")
-	need(t, err == nil, "rsyslogd")
+	receivertest.Need(t, err == nil, "rsyslogd")
 	lines := 10_000
 	if testing.Short() || slow {
 		lines = 1000
@@ -91,7 +93,7 @@ module(load="omuxsock")
 		t.Fatal(err)
 	}
 	cmd := exec.Command(rsyslogd, "-n", "-M", strings.Join(modules, ":"), "-f", file, "-i", filepath.Join(dir, "pid")) //nolint:gosec // a test's own paths
-	out := new(logBuffer)
+	out := new(receivertest.Log)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -101,7 +103,7 @@ module(load="omuxsock")
 		_ = cmd.Wait()
 	})
 	var c net.Conn
-	if !eventually(20*time.Second, func() bool {
+	if !receivertest.Eventually(20*time.Second, func() bool {
 		c, err = net.Dial("unixgram", in)
 		return err == nil
 	}) {
@@ -122,7 +124,7 @@ module(load="omuxsock")
 	}
 	for _, l := range legs {
 		t.Run(l.name, func(t *testing.T) {
-			if !eventually(20*time.Second, func() bool { return l.r.rec.count() >= lines }) {
+			if !receivertest.Eventually(20*time.Second, func() bool { return l.r.rec.count() >= lines }) {
 				t.Errorf("%d of %d lines", l.r.rec.count(), lines)
 			}
 			seen, foreign := make(map[string]bool, lines), ""
@@ -139,7 +141,7 @@ module(load="omuxsock")
 		})
 	}
 	t.Logf("B7: rsyslogd: %d lines over each of %d ways", lines, len(legs))
-	need(t, drivers > 0, "rsyslog-openssl, for the TLS ways")
+	receivertest.Need(t, drivers > 0, "rsyslog-openssl, for the TLS ways")
 }
 
 func port(a net.Addr) int {

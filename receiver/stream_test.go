@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stockade/receiver/receivertest"
 )
 
 func TestTCPDeliversBothFramings(t *testing.T) {
@@ -266,7 +268,7 @@ func TestUnixStreamNamesTheWriterOfEachMessage(t *testing.T) {
 }
 
 func TestSecondWriterInsideAFrameSpoilsIt(t *testing.T) {
-	need(t, os.Getuid() == 0, "root, to send as another user")
+	receivertest.Need(t, os.Getuid() == 0, "root, to send as another user")
 	cfg := ListenerConfig{Transport: "unix", Path: socketPath(t)}
 	r := start(t, cfg, []SourceConfig{{Name: "root", UID: []uint32{0}}, {Name: "any"}}, nil)
 	c := r.dial().(*net.UnixConn)

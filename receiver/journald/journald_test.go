@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"stockade/receiver"
+	"stockade/receiver/receivertest"
+	"stockade/receiver/receivertest/record"
 )
 
 // delays returns the median and the largest delay between the writing and the reading of lines.
-func delays(lines []got, wrote []time.Time) (median, most time.Duration) {
+func delays(lines []record.Line, wrote []time.Time) (median, most time.Duration) {
 	var all []time.Duration
 	for i := range min(len(lines), len(wrote)) {
-		all = append(all, lines[i].received.Sub(wrote[i]))
+		all = append(all, lines[i].Received.Sub(wrote[i]))
 	}
 	for i := range all {
 		for j := range i {
@@ -33,16 +35,16 @@ func delays(lines []got, wrote []time.Time) (median, most time.Duration) {
 // TestForwardingSocket: an ordinary unixgram listener on the forwarding socket of a real journald
 // gets each line at once, with the writer's own uid.
 func TestForwardingSocket(t *testing.T) {
-	inside(t, func(t *testing.T) {
-		j := startJournald(t, "ForwardToSyslog=yes\nRateLimitIntervalSec=0")
+	receivertest.Inside(t, func(t *testing.T) {
+		j := receivertest.StartJournal(t, "ForwardToSyslog=yes\nRateLimitIntervalSec=0")
 		if w := Feed(); w.Socket != SocketPath {
 			t.Fatalf("feed: %+v", w)
 		}
-		rec := new(recorder)
+		rec := new(record.Recorder)
 		l, err := receiver.Listen(receiver.Options{
 			Config:   receiver.ListenerConfig{Name: "journal", Transport: "unixgram", Path: SocketPath},
-			Registry: registry(t, receiver.SourceConfig{Name: "host", Listener: "journal"}),
-			Open:     rec.open, Log: textLog(new(logBuffer)),
+			Registry: record.Registry(t, receiver.SourceConfig{Name: "host", Listener: "journal"}),
+			Open:     rec.Open, Log: new(receivertest.Log).Logger(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -53,24 +55,24 @@ func TestForwardingSocket(t *testing.T) {
 		}
 		var wrote []time.Time
 		for i := range 5 {
-			if !eventually(10*time.Second, func() bool { return len(rec.of("sshd")) >= i }) {
+			if !receivertest.Eventually(10*time.Second, func() bool { return len(rec.Of("sshd")) >= i }) {
 				t.Fatalf("line %d has not come", i-1)
 			}
 			wrote = append(wrote, time.Now())
-			j.logger(0, "-p", "auth.info", "-t", "sshd", "-i", fmt.Sprintf("Failed password for root from 192.0.2.7 port 4242%d ssh2", i))
+			j.Logger(0, "-p", "auth.info", "-t", "sshd", "-i", fmt.Sprintf("Failed password for root from 192.0.2.7 port 4242%d ssh2", i))
 		}
-		j.logger(65534, "-p", "auth.info", "-t", "sshd", "Failed password for root from 192.0.2.8 port 42420 ssh2")
-		if !eventually(10*time.Second, func() bool { return len(rec.of("sshd")) == 6 }) {
-			t.Fatalf("%d lines: %+v refused %+v", len(rec.of("sshd")), rec.all()[0], l.Stats())
+		j.Logger(65534, "-p", "auth.info", "-t", "sshd", "Failed password for root from 192.0.2.8 port 42420 ssh2")
+		if !receivertest.Eventually(10*time.Second, func() bool { return len(rec.Of("sshd")) == 6 }) {
+			t.Fatalf("%d lines: %+v refused %+v", len(rec.Of("sshd")), rec.All()[0], l.Stats())
 		}
-		lines := rec.of("sshd")
+		lines := rec.Of("sshd")
 		for _, x := range lines[:5] {
-			if !x.origin.Known || x.origin.UID != 0 || x.peer.Level != receiver.LevelKernel || !strings.HasPrefix(x.text, "Failed password") {
+			if !x.Origin.Known || x.Origin.UID != 0 || x.Peer.Level != receiver.LevelKernel || !strings.HasPrefix(x.Text, "Failed password") {
 				t.Errorf("%+v", x)
 			}
 		}
-		if x := lines[5]; !x.origin.Known || x.origin.UID != 65534 {
-			t.Errorf("a line of an unprivileged user: %+v", x.origin)
+		if x := lines[5]; !x.Origin.Known || x.Origin.UID != 65534 {
+			t.Errorf("a line of an unprivileged user: %+v", x.Origin)
 		}
 		median, most := delays(lines, wrote)
 		t.Logf("forwarding socket: median %s, at most %s behind the start of logger", median.Round(time.Microsecond), most.Round(time.Microsecond))
@@ -79,22 +81,22 @@ func TestForwardingSocket(t *testing.T) {
 
 // TestJournalctl: the same by journalctl, and the position survives a restart.
 func TestJournalctl(t *testing.T) {
-	inside(t, func(t *testing.T) {
-		j := startJournald(t, "ForwardToSyslog=no\nRateLimitIntervalSec=0")
+	receivertest.Inside(t, func(t *testing.T) {
+		j := receivertest.StartJournal(t, "ForwardToSyslog=no\nRateLimitIntervalSec=0")
 		if w := Feed(); w.Socket != "" || w.Journalctl == "" {
 			t.Fatalf("feed: %+v", w)
 		}
-		rec, log, state := new(recorder), new(logBuffer), t.TempDir()
-		reg := registry(t, hostSource)
+		rec, log, state := new(record.Recorder), new(receivertest.Log), t.TempDir()
+		reg := record.Registry(t, hostSource)
 		start := func() (*Input, func()) {
-			in, err := New(Options{Config: Config{Name: "local"}, Registry: reg, Open: rec.open, StateDir: state, Log: textLog(log)})
+			in, err := New(Options{Config: Config{Name: "local"}, Registry: reg, Open: rec.Open, StateDir: state, Log: log.Logger()})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return in, run(t, in)
 		}
-		j.logger(0, "-t", "sshd", "before we came")
-		if !eventually(10*time.Second, func() bool {
+		j.Logger(0, "-t", "sshd", "before we came")
+		if !receivertest.Eventually(10*time.Second, func() bool {
 			out, _ := exec.Command("journalctl", "--quiet", "--identifier=sshd").Output() // nothing yet is an error
 			return len(out) > 0
 		}) {
@@ -103,24 +105,24 @@ func TestJournalctl(t *testing.T) {
 		_, stop := start()
 		var wrote []time.Time
 		for i := range 5 {
-			if !eventually(10*time.Second, func() bool { return len(rec.of("sshd")) >= i }) {
+			if !receivertest.Eventually(10*time.Second, func() bool { return len(rec.Of("sshd")) >= i }) {
 				t.Fatalf("line %d has not come", i-1)
 			}
 			wrote = append(wrote, time.Now())
-			j.logger(0, "-p", "auth.info", "-t", "sshd", "-i", fmt.Sprintf("Failed password for root from 192.0.2.7 port 4242%d ssh2", i))
+			j.Logger(0, "-p", "auth.info", "-t", "sshd", "-i", fmt.Sprintf("Failed password for root from 192.0.2.7 port 4242%d ssh2", i))
 		}
-		j.logger(65534, "-p", "auth.info", "-t", "sshd", "Failed password for root from 192.0.2.8 port 42420 ssh2")
-		if !eventually(20*time.Second, func() bool { return len(rec.of("sshd")) >= 6 }) {
-			t.Fatalf("lines: %+v\n%s", rec.all(), log)
+		j.Logger(65534, "-p", "auth.info", "-t", "sshd", "Failed password for root from 192.0.2.8 port 42420 ssh2")
+		if !receivertest.Eventually(20*time.Second, func() bool { return len(rec.Of("sshd")) >= 6 }) {
+			t.Fatalf("lines: %+v\n%s", rec.All(), log)
 		}
-		lines := rec.of("sshd")
+		lines := rec.Of("sshd")
 		for _, x := range lines[:5] {
-			if !x.origin.Known || x.origin.UID != 0 || x.peer.Level != receiver.LevelKernel || x.facility != 4 || x.severity != 6 ||
-				!strings.HasPrefix(x.text, "Failed password") || x.pid == "" || x.host == "" || x.stamp.IsZero() {
+			if !x.Origin.Known || x.Origin.UID != 0 || x.Peer.Level != receiver.LevelKernel || x.Facility != 4 || x.Severity != 6 ||
+				!strings.HasPrefix(x.Text, "Failed password") || x.ProcID == "" || x.Host == "" || x.Stamp.IsZero() {
 				t.Errorf("%+v", x)
 			}
 		}
-		if x := lines[5]; !x.origin.Known || x.origin.UID != 65534 || x.peer.UID != 65534 {
+		if x := lines[5]; !x.Origin.Known || x.Origin.UID != 65534 || x.Peer.UID != 65534 {
 			t.Errorf("a line of an unprivileged user: %+v", x)
 		}
 		median, most := delays(lines, wrote)
@@ -128,19 +130,19 @@ func TestJournalctl(t *testing.T) {
 
 		stop()
 		for i := range 20 {
-			j.logger(0, "-t", "later", fmt.Sprint(i))
+			j.Logger(0, "-t", "later", fmt.Sprint(i))
 		}
 		in, _ := start()
-		j.logger(0, "-t", "later", "20")
-		if !eventually(20*time.Second, func() bool { return len(rec.of("later")) >= 21 }) {
-			t.Fatalf("lines: %+v\n%s", rec.all(), log)
+		j.Logger(0, "-t", "later", "20")
+		if !receivertest.Eventually(20*time.Second, func() bool { return len(rec.Of("later")) >= 21 }) {
+			t.Fatalf("lines: %+v\n%s", rec.All(), log)
 		}
-		for i, x := range rec.of("later") {
-			if x.text != fmt.Sprint(i) {
-				t.Fatalf("record %d is %q", i, x.text)
+		for i, x := range rec.Of("later") {
+			if x.Text != fmt.Sprint(i) {
+				t.Fatalf("record %d is %q", i, x.Text)
 			}
 		}
-		if n := len(rec.of("sshd")); n != 6 {
+		if n := len(rec.Of("sshd")); n != 6 {
 			t.Errorf("%d old lines", n)
 		}
 		if s := in.Stats(); s.Lost != 0 || !s.Running {
@@ -151,36 +153,36 @@ func TestJournalctl(t *testing.T) {
 
 // TestMatches: journalctl chooses.
 func TestMatches(t *testing.T) {
-	inside(t, func(t *testing.T) {
-		j := startJournald(t, "RateLimitIntervalSec=0")
-		rec := new(recorder)
+	receivertest.Inside(t, func(t *testing.T) {
+		j := receivertest.StartJournal(t, "RateLimitIntervalSec=0")
+		rec := new(record.Recorder)
 		in, err := New(Options{
 			Config:   Config{Name: "local", Matches: []string{"SYSLOG_IDENTIFIER=sshd", "+", "SYSLOG_IDENTIFIER=su"}},
-			Registry: registry(t, hostSource),
-			Open:     rec.open, Log: textLog(new(logBuffer)),
+			Registry: record.Registry(t, hostSource),
+			Open:     rec.Open, Log: new(receivertest.Log).Logger(),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		run(t, in)
 		for _, tag := range []string{"sshd", "other", "su"} {
-			j.logger(0, "-t", tag, "hello")
+			j.Logger(0, "-t", tag, "hello")
 		}
-		if !eventually(20*time.Second, func() bool { return len(rec.all()) == 2 }) {
-			t.Fatalf("%+v %+v", rec.all(), in.Stats())
+		if !receivertest.Eventually(20*time.Second, func() bool { return len(rec.All()) == 2 }) {
+			t.Fatalf("%+v %+v", rec.All(), in.Stats())
 		}
 	})
 }
 
 // TestRecordsThatJournaldCuts: the rest of a line longer than 48 KiB is marked.
 func TestRecordsThatJournaldCuts(t *testing.T) {
-	inside(t, func(t *testing.T) {
-		needProgram(t, "systemd-cat", "systemd")
-		startJournald(t, "RateLimitIntervalSec=0")
-		rec := new(recorder)
+	receivertest.Inside(t, func(t *testing.T) {
+		receivertest.NeedProgram(t, "systemd-cat", "systemd")
+		receivertest.StartJournal(t, "RateLimitIntervalSec=0")
+		rec := new(record.Recorder)
 		in, err := New(Options{
-			Config: Config{Name: "local"}, Registry: registry(t, hostSource),
-			Open: rec.open, Log: textLog(new(logBuffer)),
+			Config: Config{Name: "local"}, Registry: record.Registry(t, hostSource),
+			Open: rec.Open, Log: new(receivertest.Log).Logger(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -192,17 +194,17 @@ func TestRecordsThatJournaldCuts(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v %s", err, out)
 		}
-		if !eventually(20*time.Second, func() bool { return len(rec.of("web")) == 3 }) {
-			t.Fatalf("%d lines", len(rec.of("web")))
+		if !receivertest.Eventually(20*time.Second, func() bool { return len(rec.Of("web")) == 3 }) {
+			t.Fatalf("%d lines", len(rec.Of("web")))
 		}
-		lines := rec.of("web")
-		if len(lines[0].text) != 48<<10 || lines[0].continued {
-			t.Errorf("first: %d bytes, continued %v", len(lines[0].text), lines[0].continued)
+		lines := rec.Of("web")
+		if len(lines[0].Text) != 48<<10 || lines[0].Continued {
+			t.Errorf("first: %d bytes, continued %v", len(lines[0].Text), lines[0].Continued)
 		}
-		if lines[1].text != attack || !lines[1].continued {
+		if lines[1].Text != attack || !lines[1].Continued {
 			t.Errorf("the rest is not marked: %+v", lines[1])
 		}
-		if lines[2].text != "an honest line" || lines[2].continued {
+		if lines[2].Text != "an honest line" || lines[2].Continued {
 			t.Errorf("the next line: %+v", lines[2])
 		}
 	})
@@ -219,15 +221,15 @@ func TestSuppressedMessages(t *testing.T) {
 		}
 		entry(b, soon, 3, "end", "end", "_TRANSPORT=syslog")
 	})
-	rec, log := new(recorder), new(logBuffer)
-	reg := registry(t, hostSource)
-	in, err := New(Options{Config: Config{Name: "local"}, Registry: reg, Open: rec.open, Log: textLog(log), Args: []string{"--file=" + file}})
+	rec, log := new(record.Recorder), new(receivertest.Log)
+	reg := record.Registry(t, hostSource)
+	in, err := New(Options{Config: Config{Name: "local"}, Registry: reg, Open: rec.Open, Log: log.Logger(), Args: []string{"--file=" + file}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	run(t, in)
-	if !eventually(20*time.Second, func() bool { return len(rec.of("end")) == 1 }) {
-		t.Fatalf("%+v %s", rec.all(), log)
+	if !receivertest.Eventually(20*time.Second, func() bool { return len(rec.Of("end")) == 1 }) {
+		t.Fatalf("%+v %s", rec.All(), log)
 	}
 	if lost := in.Stats().Lost; lost != 1234 {
 		t.Fatalf("%d lost", lost)

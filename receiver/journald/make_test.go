@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
 )
 
 // entry writes one record in the export format. A value with an LF is written with its length.
@@ -33,7 +35,7 @@ func entry(b *bytes.Buffer, at time.Time, n int, app, text string, fields ...str
 // makeJournal makes a real journal file of records in the export format.
 func makeJournal(t testing.TB, fill func(b *bytes.Buffer)) string {
 	t.Helper()
-	remote := needProgram(t, remotePath, "systemd-journal-remote")
+	remote := receivertest.NeedProgram(t, remotePath, "systemd-journal-remote")
 	var b bytes.Buffer
 	fill(&b)
 	file := filepath.Join(t.TempDir(), "made.journal")

@@ -11,17 +11,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
+	"stockade/receiver/receivertest/record"
 )
 
 // TestNginxBehindJournald: a client of a real web server sends a header that puts text of its own
 // at the beginning of what journald makes the next record. It is marked as a continuation.
 func TestNginxBehindJournald(t *testing.T) {
-	inside(t, func(t *testing.T) {
-		nginx := needProgram(t, "nginx", "nginx-light")
-		needProgram(t, "systemd-cat", "systemd")
-		startJournald(t, "RateLimitIntervalSec=0")
-		rec := new(recorder)
-		in, err := New(Options{Config: Config{Name: "local"}, Registry: registry(t, hostSource), Open: rec.open, Log: textLog(new(logBuffer))})
+	receivertest.Inside(t, func(t *testing.T) {
+		nginx := receivertest.NeedProgram(t, "nginx", "nginx-light")
+		receivertest.NeedProgram(t, "systemd-cat", "systemd")
+		receivertest.StartJournal(t, "RateLimitIntervalSec=0")
+		rec := new(record.Recorder)
+		in, err := New(Options{Config: Config{Name: "local"}, Registry: record.Registry(t, hostSource), Open: rec.Open, Log: new(receivertest.Log).Logger()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +66,7 @@ server { listen %[2]s; location / { return 401; } } }`, dir, address)
 		agents := []string{"honest", strings.Repeat("A", 48<<10-len("127.0.0.1 ")) + attack, "honest again"}
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 		for _, agent := range agents {
-			ok := eventually(10*time.Second, func() bool {
+			ok := receivertest.Eventually(10*time.Second, func() bool {
 				req, err := http.NewRequest(http.MethodGet, "http://"+address+"/", nil)
 				if err != nil {
 					t.Fatal(err)
@@ -80,16 +83,16 @@ server { listen %[2]s; location / { return 401; } } }`, dir, address)
 				t.Fatal("nginx does not answer")
 			}
 		}
-		if !eventually(20*time.Second, func() bool { return len(rec.of("nginx")) == 4 }) {
-			t.Fatalf("%d lines", len(rec.of("nginx")))
+		if !receivertest.Eventually(20*time.Second, func() bool { return len(rec.Of("nginx")) == 4 }) {
+			t.Fatalf("%d lines", len(rec.Of("nginx")))
 		}
-		lines := rec.of("nginx")
-		if x := lines[2]; x.text != attack || !x.continued {
-			t.Errorf("the rest is not marked: %q, continued %v", x.text, x.continued)
+		lines := rec.Of("nginx")
+		if x := lines[2]; x.Text != attack || !x.Continued {
+			t.Errorf("the rest is not marked: %q, continued %v", x.Text, x.Continued)
 		}
 		for _, i := range []int{0, 1, 3} {
-			if lines[i].continued || !strings.HasPrefix(lines[i].text, "127.0.0.1 ") {
-				t.Errorf("line %d: %.40q, continued %v", i, lines[i].text, lines[i].continued)
+			if lines[i].Continued || !strings.HasPrefix(lines[i].Text, "127.0.0.1 ") {
+				t.Errorf("line %d: %.40q, continued %v", i, lines[i].Text, lines[i].Continued)
 			}
 		}
 	})

@@ -13,26 +13,28 @@ import (
 	"time"
 
 	"stockade/receiver"
+	"stockade/receiver/receivertest"
+	"stockade/receiver/receivertest/record"
 )
 
 // uploadRig is a running Upload.
 type uploadRig struct {
 	*Upload
 	pki   *pki
-	rec   *recorder
+	rec   *record.Recorder
 	reg   *receiver.Registry
-	log   *logBuffer
+	log   *receivertest.Log
 	state string
 	stop  func()
 }
 
 func startUpload(t testing.TB, tune func(*Upload), sources ...receiver.SourceConfig) *uploadRig {
 	t.Helper()
-	r := &uploadRig{pki: newPKI(t), rec: new(recorder), log: new(logBuffer), state: t.TempDir()}
+	r := &uploadRig{pki: newPKI(t), rec: new(record.Recorder), log: new(receivertest.Log), state: t.TempDir()}
 	for i := range sources {
 		sources[i].Listener = "journal"
 	}
-	r.reg = registry(t, sources...)
+	r.reg = record.Registry(t, sources...)
 	r.start(t, tune)
 	return r
 }
@@ -44,7 +46,7 @@ func (r *uploadRig) start(t testing.TB, tune func(*Upload)) {
 		Config: receiver.ListenerConfig{
 			Name: "journal", Transport: "journal-upload", Address: "127.0.0.1:0", Cert: cert, Key: key, ClientCA: filepath.Join(r.pki.dir, "ca.pem"),
 		},
-		Registry: r.reg, Open: r.rec.open, Log: textLog(r.log),
+		Registry: r.reg, Open: r.rec.Open, Log: r.log.Logger(),
 	}, r.state)
 	if err != nil {
 		t.Fatal(err)
@@ -96,21 +98,21 @@ func TestAnUploadBecomesEntries(t *testing.T) {
 			t.Fatalf("status %d", resp.StatusCode)
 		}
 	}
-	all := r.rec.all()
+	all := r.rec.All()
 	if len(all) != 4 {
 		t.Fatalf("%d entries", len(all))
 	}
 	want := receiver.Origin{Known: true, UID: 0, Exe: "/usr/sbin/sshd", Unit: "ssh.service"}
 	x := all[0]
-	if x.origin != want || x.app != "sshd" || x.pid != "12" || x.host != "web1" || x.facility != 4 || x.severity != 6 ||
-		x.peer.Level != receiver.LevelTLS || x.stamp.IsZero() {
+	if x.Origin != want || x.App != "sshd" || x.ProcID != "12" || x.Host != "web1" || x.Facility != 4 || x.Severity != 6 ||
+		x.Peer.Level != receiver.LevelTLS || x.Stamp.IsZero() {
 		t.Errorf("%+v", x)
 	}
-	if all[1].origin.Known || all[1].text != "two\nlines" {
+	if all[1].Origin.Known || all[1].Text != "two\nlines" {
 		t.Errorf("a carrier's record: %+v", all[1])
 	}
-	if all[2].origin.Known {
-		t.Errorf("the word of a source that does not vouch: %+v", all[2].origin)
+	if all[2].Origin.Known {
+		t.Errorf("the word of a source that does not vouch: %+v", all[2].Origin)
 	}
 	if n := sourceRefused(r.reg.Load().All()[1], ReasonOrigin); n != 2 {
 		t.Errorf("%d origins ignored", n)
@@ -163,7 +165,7 @@ func TestWhoMayUpload(t *testing.T) {
 			resp.Body.Close()
 			t.Errorf("%q: %d", name, resp.StatusCode)
 		}
-		if !eventually(10*time.Second, func() bool { return r.refused(reason) > 0 }) {
+		if !receivertest.Eventually(10*time.Second, func() bool { return r.refused(reason) > 0 }) {
 			t.Errorf("%q: refused %+v", name, r.Stats().Refused)
 		}
 	}
@@ -171,10 +173,10 @@ func TestWhoMayUpload(t *testing.T) {
 	if err == nil {
 		resp.Body.Close()
 	}
-	if !eventually(10*time.Second, func() bool { return r.refused(receiver.ReasonHTTP) > 0 }) {
+	if !receivertest.Eventually(10*time.Second, func() bool { return r.refused(receiver.ReasonHTTP) > 0 }) {
 		t.Errorf("plain HTTP: refused %+v", r.Stats().Refused)
 	}
-	if n := len(r.rec.all()); n != 0 {
+	if n := len(r.rec.All()); n != 0 {
 		t.Errorf("%d entries", n)
 	}
 }
@@ -198,11 +200,11 @@ func TestAStreamThatNeverEndsIsReadAtOnceAndCutWithItsSource(t *testing.T) {
 		if _, err := feed.Write(b.Bytes()); err != nil {
 			t.Fatal(err)
 		}
-		if !eventually(10*time.Second, func() bool { return len(r.rec.all()) == i+1 }) {
+		if !receivertest.Eventually(10*time.Second, func() bool { return len(r.rec.All()) == i+1 }) {
 			t.Fatalf("record %d has not come", i)
 		}
 	}
-	r.reg.Swap(registry(t).Load())
+	r.reg.Swap(record.Registry(t).Load())
 	select {
 	case <-done:
 	case <-time.After(10 * time.Second):
@@ -223,7 +225,7 @@ func TestARecordThatStopsHalfWayIsCut(t *testing.T) {
 	if err == nil {
 		resp.Body.Close()
 	}
-	if !eventually(10*time.Second, func() bool { return r.refused(receiver.ReasonPartial) == 1 }) {
+	if !receivertest.Eventually(10*time.Second, func() bool { return r.refused(receiver.ReasonPartial) == 1 }) {
 		t.Errorf("refused %+v", r.Stats().Refused)
 	}
 }
@@ -231,7 +233,7 @@ func TestARecordThatStopsHalfWayIsCut(t *testing.T) {
 // TestRealUpload: systemd-journal-upload sends a real journal; it is cut in the middle and sent
 // again; each record comes once.
 func TestRealUpload(t *testing.T) {
-	bin := needProgram(t, uploadPath, "systemd-journal-remote")
+	bin := receivertest.NeedProgram(t, uploadPath, "systemd-journal-remote")
 	count := 20000
 	if testing.Short() {
 		count = 3000
@@ -252,7 +254,7 @@ func TestRealUpload(t *testing.T) {
 	}
 	// The first attempt is cut at about the middle.
 	out, err := send(cutting(t, r.Addr().String(), int64(count)*200))
-	half := len(r.rec.all())
+	half := len(r.rec.All())
 	if err == nil || half == 0 || half >= count {
 		t.Fatalf("the cut upload: %v, %d of %d\n%s", err, half, count, out)
 	}
@@ -262,14 +264,14 @@ func TestRealUpload(t *testing.T) {
 	if out, err := send(r.Addr().String()); err != nil {
 		t.Fatalf("upload: %v\n%s\n%s", err, out, r.log)
 	}
-	if !eventually(20*time.Second, func() bool { return len(r.rec.all()) >= count }) {
-		t.Fatalf("%d of %d", len(r.rec.all()), count)
+	if !receivertest.Eventually(20*time.Second, func() bool { return len(r.rec.All()) >= count }) {
+		t.Fatalf("%d of %d", len(r.rec.All()), count)
 	}
 	seen := make(map[string]int)
 	want := receiver.Origin{Known: true, UID: 0, Exe: "/usr/sbin/sshd", Unit: "ssh.service"}
-	for _, x := range r.rec.all() {
-		seen[x.text]++
-		if x.origin != want || x.host != "web1" || x.app != "sshd" {
+	for _, x := range r.rec.All() {
+		seen[x.Text]++
+		if x.Origin != want || x.Host != "web1" || x.App != "sshd" {
 			t.Fatalf("%+v", x)
 		}
 	}

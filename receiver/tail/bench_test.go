@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stockade/receiver"
+	"stockade/receiver/receivertest"
 )
 
 // counter is a sink that only counts.
@@ -73,7 +74,7 @@ func TestThroughput(t *testing.T) {
 		}
 	}
 	want := int64(lines * rounds)
-	if !eventually(60*time.Second, func() bool { return c.n.Load() >= want }) {
+	if !receivertest.Eventually(60*time.Second, func() bool { return c.n.Load() >= want }) {
 		t.Fatalf("%d of %d lines", c.n.Load(), want)
 	}
 	spent := used(t) - cpu

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
 )
 
 // TestRecordsThatRsyslogCuts: a real rsyslogd takes a message of more than 8 KiB by TCP and writes
@@ -19,7 +21,7 @@ func TestRecordsThatRsyslogCuts(t *testing.T) {
 		bin = "/usr/sbin/rsyslogd"
 	}
 	_, err = os.Stat(bin)
-	need(t, err == nil, "rsyslogd")
+	receivertest.Need(t, err == nil, "rsyslogd")
 	r := newRig(t, "start", "out").start()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,7 +43,7 @@ func TestRecordsThatRsyslogCuts(t *testing.T) {
 		_ = cmd.Wait()
 	})
 	var c net.Conn
-	if !eventually(10*time.Second, func() bool { c, err = net.Dial("tcp", "127.0.0.1:"+port); return err == nil }) {
+	if !receivertest.Eventually(10*time.Second, func() bool { c, err = net.Dial("tcp", "127.0.0.1:"+port); return err == nil }) {
 		t.Fatal(err)
 	}
 	defer c.Close()
@@ -49,19 +51,19 @@ func TestRecordsThatRsyslogCuts(t *testing.T) {
 	const attack = "sshd[1]: Failed password for root from 192.0.2.66 port 1 ssh2"
 	fmt.Fprintf(c, "%s%s%s\n%shonest\n", head, strings.Repeat("B", limit-len(head)), attack, head)
 	r.wait("the honest line", func() bool {
-		all := r.rec.all()
-		return len(all) > 0 && all[len(all)-1].text == "honest"
+		all := r.rec.All()
+		return len(all) > 0 && all[len(all)-1].Text == "honest"
 	})
 	marked := 0
-	for _, l := range r.rec.all() {
-		if l.continued {
+	for _, l := range r.rec.All() {
+		if l.Continued {
 			marked++
 		}
-		if strings.Contains(l.raw, "192.0.2.66") && !l.continued {
+		if strings.Contains(l.Raw, "192.0.2.66") && !l.Continued {
 			t.Errorf("the rest is not marked: %+v", l)
 		}
 	}
-	if last := r.rec.all()[len(r.rec.all())-1]; marked != 1 || last.continued {
-		t.Errorf("%d lines are marked, the honest one: %v", marked, last.continued)
+	if last := r.rec.All()[len(r.rec.All())-1]; marked != 1 || last.Continued {
+		t.Errorf("%d lines are marked, the honest one: %v", marked, last.Continued)
 	}
 }

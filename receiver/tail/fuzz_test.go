@@ -11,6 +11,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"stockade/receiver"
+	"stockade/receiver/receivertest/record"
 	"stockade/receiver/statefile"
 )
 
@@ -74,7 +75,7 @@ func FuzzLines(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, at uint16) {
 		lines := func(cut int) string {
-			rec := new(recorder)
+			rec := new(record.Recorder)
 			tl, err := New(Options{Config: Config{Name: "web"}, Registry: receiver.NewRegistry(ss), Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
@@ -84,12 +85,12 @@ func FuzzLines(f *testing.F) {
 			x := &file{fd: -1}
 			used := tl.lines(x, []byte(text[:cut]))
 			tl.lines(x, []byte(text[used:]))
-			for _, l := range rec.all() {
-				if len(l.raw) > MaxLine || strings.Contains(l.raw, "\n") {
-					t.Fatalf("a line of %d bytes", len(l.raw))
+			for _, l := range rec.All() {
+				if len(l.Raw) > MaxLine || strings.Contains(l.Raw, "\n") {
+					t.Fatalf("a line of %d bytes", len(l.Raw))
 				}
 			}
-			return strings.Join(rec.texts(), "\n")
+			return strings.Join(rec.Texts(), "\n")
 		}
 		cut := min(int(at), len(text))
 		if a, b := lines(len(text)), lines(cut); a != b {

@@ -4,17 +4,17 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"stockade/receiver"
+	"stockade/receiver/receivertest"
+	"stockade/receiver/receivertest/record"
 )
 
 var long = flag.Bool("long", false, "run the bars at their full length")
@@ -24,98 +24,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// need skips the test, or fails it where nothing may be skipped.
-func need(t testing.TB, ok bool, what string) {
-	t.Helper()
-	if ok {
-		return
-	}
-	if os.Getenv("STOCKADE_REQUIRE") == "all" {
-		t.Fatalf("needs %s", what)
-	}
-	t.Skipf("needs %s", what)
-}
-
-// got is a copy of what a sink was given.
-type got struct {
-	text, raw, app, host string
-	stamp                time.Time
-	peer                 receiver.Peer
-	origin               receiver.Origin
-	truncated, continued bool
-}
-
-type recorder struct {
-	mu    sync.Mutex
-	lines []got
-	hold  chan struct{}
-}
-
-func (r *recorder) open(lossy bool) receiver.Sink {
-	if lossy {
-		panic("a tail must wait for its sink")
-	}
-	return r
-}
-
-func (r *recorder) Put(e *receiver.Entry) {
-	if r.hold != nil {
-		<-r.hold
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = append(r.lines, got{
-		text: string(e.Text), raw: string(e.Raw), app: string(e.App), host: string(e.Hostname), stamp: e.Stamp,
-		peer: e.Peer, origin: e.Origin, truncated: e.Truncated, continued: e.Continued,
-	})
-}
-
-func (r *recorder) Flush() {}
-
-func (r *recorder) all() []got {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lines[:len(r.lines):len(r.lines)]
-}
-
-func (r *recorder) count() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.lines)
-}
-
-func (r *recorder) texts() []string {
-	var all []string
-	for _, l := range r.all() {
-		all = append(all, l.text)
-	}
-	return all
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // rig is a tail of a test, which can be stopped and started again.
 type rig struct {
 	t      testing.TB
 	dir    string // of the logs
 	state  string
-	rec    *recorder
-	log    *logBuffer
+	rec    *record.Recorder
+	log    *receivertest.Log
 	cfg    Config
 	tune   func(*Tail)
 	tail   *Tail
@@ -129,7 +44,7 @@ type rig struct {
 // newRig prepares a tail of patterns in a folder of its own; start starts it.
 func newRig(t testing.TB, from string, patterns ...string) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: folder(t), state: folder(t), rec: new(recorder), log: new(logBuffer)}
+	r := &rig{t: t, dir: folder(t), state: folder(t), rec: new(record.Recorder), log: new(receivertest.Log)}
 	r.cfg = Config{Name: "web", App: "nginx", From: from}
 	for _, p := range patterns {
 		r.cfg.Paths = append(r.cfg.Paths, filepath.Join(r.dir, p))
@@ -157,8 +72,8 @@ func (r *rig) start() *rig {
 	r.t.Helper()
 	var err error
 	r.tail, err = New(Options{
-		Config: r.cfg, Registry: r.reg, Open: r.rec.open, StateDir: r.state, Cut: r.cut,
-		Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Config: r.cfg, Registry: r.reg, Open: r.rec.Open, StateDir: r.state, Cut: r.cut,
+		Log: r.log.Logger(),
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -236,26 +151,15 @@ func (r *rig) copyTruncate(from, to string) {
 // want waits until exactly these texts have come, in this order.
 func (r *rig) want(texts ...string) {
 	r.t.Helper()
-	r.wait(fmt.Sprintf("%q", texts), func() bool { return len(r.rec.all()) >= len(texts) })
-	if have := r.rec.texts(); strings.Join(have, "\n") != strings.Join(texts, "\n") {
+	r.wait(fmt.Sprintf("%q", texts), func() bool { return len(r.rec.All()) >= len(texts) })
+	if have := r.rec.Texts(); strings.Join(have, "\n") != strings.Join(texts, "\n") {
 		r.t.Fatalf("have %q\nwant %q\nlog:\n%s", have, texts, r.log)
 	}
 }
 
 func (r *rig) wait(what string, ok func() bool) {
 	r.t.Helper()
-	if !eventually(10*time.Second, ok) {
-		r.t.Fatalf("no %s: have %d lines %.2000q, refused %v, log:\n%s", what, len(r.rec.all()), r.rec.texts(), r.tail.Stats().Refused, r.log)
-	}
-}
-
-func eventually(limit time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
-		if ok() {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
+	if !receivertest.Eventually(10*time.Second, ok) {
+		r.t.Fatalf("no %s: have %d lines %.2000q, refused %v, log:\n%s", what, len(r.rec.All()), r.rec.Texts(), r.tail.Stats().Refused, r.log)
 	}
 }

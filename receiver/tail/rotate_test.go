@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
 )
 
 func TestRenameIsDrained(t *testing.T) {
@@ -136,9 +138,9 @@ func TestALostBeginningMarksTheRest(t *testing.T) {
 	r.start()
 	r.add("a.log", "ne\nnext\n")
 	r.want("whole", "ne", "next")
-	all := r.rec.all()
-	if !all[1].continued || all[2].continued {
-		t.Fatalf("continued: %v %v", all[1].continued, all[2].continued)
+	all := r.rec.All()
+	if !all[1].Continued || all[2].Continued {
+		t.Fatalf("continued: %v %v", all[1].Continued, all[2].Continued)
 	}
 	if n := len(r.tail.Stats().Refused); n != 1 {
 		t.Fatalf("%d reasons of loss", n)
@@ -233,16 +235,16 @@ func (w *writer) shift(name string) {
 // check waits until all lines came, each once.
 func (w *writer) check(when string) {
 	w.t.Helper()
-	eventually(5*time.Second, func() bool { return w.rec.count() >= w.lines })
+	receivertest.Eventually(5*time.Second, func() bool { return w.rec.Count() >= w.lines })
 	seen := w.seen
-	all := w.rec.all()
+	all := w.rec.All()
 	for _, l := range all[w.looked:] {
 		var n int
-		if _, err := fmt.Sscanf(l.text, "line %07d of", &n); err != nil {
-			w.t.Fatalf("%s: not a whole line: %q", when, l.text)
+		if _, err := fmt.Sscanf(l.Text, "line %07d of", &n); err != nil {
+			w.t.Fatalf("%s: not a whole line: %q", when, l.Text)
 		}
 		seen[n]++
-		if l.continued || l.truncated {
+		if l.Continued || l.Truncated {
 			w.t.Fatalf("%s: line %d is marked after %v; log:\n%s", when, n, w.ways[max(0, len(w.ways)-12):], w.log)
 		}
 	}
@@ -342,7 +344,7 @@ func TestLogrotate(t *testing.T) {
 		bin = "/usr/sbin/logrotate"
 	}
 	_, err = os.Stat(bin)
-	need(t, err == nil, "logrotate")
+	receivertest.Need(t, err == nil, "logrotate")
 	for _, way := range []string{"create", "copytruncate", "copytruncate\n compress", "create\n compress\n delaycompress", "create\n dateext\n dateformat -%Y%m%d%H-%s"} {
 		t.Run(way, func(t *testing.T) {
 			w := &writer{rig: newRig(t, "start", "app.log"), seen: map[int]int{}, rng: 2}

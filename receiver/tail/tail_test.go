@@ -18,8 +18,8 @@ func TestLinesAreFollowed(t *testing.T) {
 	r.want("one", "two")
 	r.add("a.log", "ee\n")
 	r.want("one", "two", "three")
-	l := r.rec.all()[0]
-	if l.app != "nginx" || l.raw != "one" {
+	l := r.rec.All()[0]
+	if l.App != "nginx" || l.Raw != "one" {
 		t.Fatalf("%+v", l)
 	}
 }
@@ -70,14 +70,14 @@ func TestALineTooLongIsCut(t *testing.T) {
 		r.add("a.log", strings.Repeat("x", n)+"\n")
 	}
 	r.add("a.log", "next\n")
-	r.wait("5 lines", func() bool { return len(r.rec.all()) >= 5 })
+	r.wait("5 lines", func() bool { return len(r.rec.All()) >= 5 })
 	for i, want := range []struct {
 		n   int
 		cut bool
 	}{{MaxLine - 1, false}, {MaxLine, false}, {MaxLine, true}, {MaxLine, true}, {4, false}} {
-		l := r.rec.all()[i]
-		if len(l.text) != want.n || l.truncated != want.cut {
-			t.Errorf("line %d: %d bytes, truncated %v", i, len(l.text), l.truncated)
+		l := r.rec.All()[i]
+		if len(l.Text) != want.n || l.Truncated != want.cut {
+			t.Errorf("line %d: %d bytes, truncated %v", i, len(l.Text), l.Truncated)
 		}
 	}
 }
@@ -115,11 +115,11 @@ func TestHeadersAreDecodedAndDatesCut(t *testing.T) {
 	r.want("hello", "world")
 	r.add("z.log", "Nov 24 08:00:00 host sshd[12]: Failed\n<34>Nov 24 08:00:00 host su: bad\n")
 	r.want("hello", "world", "Failed", "bad")
-	all := r.rec.all()
-	if all[0].stamp != at || all[0].app != "nginx" || all[0].raw != "[DATE] hello" || !all[1].stamp.IsZero() {
+	all := r.rec.All()
+	if all[0].Stamp != at || all[0].App != "nginx" || all[0].Raw != "[DATE] hello" || !all[1].Stamp.IsZero() {
 		t.Errorf("plain: %+v", all[:2])
 	}
-	if all[2].app != "sshd" || all[2].host != "host" || all[2].stamp.IsZero() || all[3].app != "su" {
+	if all[2].App != "sshd" || all[2].Host != "host" || all[2].Stamp.IsZero() || all[3].App != "su" {
 		t.Errorf("headers: %+v", all[2:])
 	}
 	w, err := Judge(r.path("plain.log"))
@@ -130,11 +130,11 @@ func TestHeadersAreDecodedAndDatesCut(t *testing.T) {
 	if w.UID >= 0 {
 		want = receiver.Origin{Known: true, UID: uint32(w.UID)} //nolint:gosec // a uid
 	}
-	if all[0].origin != want || all[0].peer.Level != w.Level || all[0].peer.UID != w.UID {
-		t.Errorf("origin of a plain line: %+v", all[0].origin)
+	if all[0].Origin != want || all[0].Peer.Level != w.Level || all[0].Peer.UID != w.UID {
+		t.Errorf("origin of a plain line: %+v", all[0].Origin)
 	}
-	if all[2].origin.Known {
-		t.Errorf("a log carrier's line has an origin: %+v", all[2].origin)
+	if all[2].Origin.Known {
+		t.Errorf("a log carrier's line has an origin: %+v", all[2].Origin)
 	}
 }
 
@@ -145,7 +145,7 @@ func TestWithoutASourceNothingIsReadAndNothingLost(t *testing.T) {
 	r.start()
 	r.add("a.log", "one\n")
 	time.Sleep(60 * time.Millisecond)
-	if n := len(r.rec.all()); n != 0 {
+	if n := len(r.rec.All()); n != 0 {
 		t.Fatalf("%d lines without a source", n)
 	}
 	r.reg.Swap(with)

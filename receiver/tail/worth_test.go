@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	"stockade/receiver"
+	"stockade/receiver/receivertest"
 )
 
 func TestWhatAFileIsWorth(t *testing.T) {
-	need(t, os.Geteuid() == 0, "root to give files away")
+	receivertest.Need(t, os.Geteuid() == 0, "root to give files away")
 	top, err := os.MkdirTemp("/var/tmp", "worth")
 	if err != nil {
 		t.Fatal(err)
