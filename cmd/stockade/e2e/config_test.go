@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const wrongConfig = `state_dir: %DIR%/state
@@ -110,7 +112,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 	defer udp.Close()
 	for transport, address := range map[string]string{"tcp": tcp.Addr().String(), "udp": udp.LocalAddr().String()} {
-		d := newDaemon(t, "", fmt.Sprintf(`
+		d := rig.NewDaemon(t, "", fmt.Sprintf(`
 listeners:
   - {name: local, transport: unixgram, path: "%%DIR%%/syslog.sock"}
   - {name: busy, transport: %s, address: "%s"}
@@ -120,12 +122,12 @@ jails:
   - {name: sshd, filter: sshd}
 firewall: {backend: observe}
 `, transport, address))
-		out, code := d.run("serve")
+		out, code := d.Run("serve")
 		if code != 2 || !hasLine(out, "busy", address) {
 			t.Errorf("%s: serve exits with %d, want 2, and names the listener and %s:\n%s", transport, code, address, out)
 		}
 		for _, name := range []string{"syslog.sock", "control.sock"} {
-			if _, err := os.Lstat(filepath.Join(d.dir, name)); err == nil {
+			if _, err := os.Lstat(filepath.Join(d.Dir, name)); err == nil {
 				t.Errorf("%s: serve left %s behind", transport, name)
 			}
 		}
@@ -134,12 +136,12 @@ firewall: {backend: observe}
 
 // TestTwoDaemons refuses a second daemon on the same configuration; the first goes on.
 func TestTwoDaemons(t *testing.T) {
-	d := newDaemon(t, "", observing).start()
-	if out, code := d.run("serve"); code != 2 {
+	d := rig.NewDaemon(t, "", observing).Start()
+	if out, code := d.Run("serve"); code != 2 {
 		t.Errorf("a second daemon exits with %d, want 2:\n%s", code, out)
 	}
-	d.must("ping")
-	d.stop()
+	d.Must("ping")
+	d.Stop()
 }
 
 // observing is a configuration that anybody can serve.
@@ -170,7 +172,7 @@ line:
 // stockade runs the program to its end, for at most 20 seconds.
 func stockade(t testing.TB, args ...string) (out string, code int) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(binaries, "stockade"), args...)
+	cmd := exec.Command(rig.Program(t, "stockade"), args...)
 	kill := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
 	text, err := cmd.CombinedOutput()

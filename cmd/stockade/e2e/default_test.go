@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 // upIn is the target for the time from start to serving; the tests allow five times as much.
@@ -26,15 +28,15 @@ type host struct {
 	user *syscall.Credential // nil: the test's own
 	ns   string              // network namespace; the mounts are then the daemon's own, too
 	pid  int                 // of the daemon
-	log  *output
+	log  *rig.Output
 }
 
 // plainHost is a user without any right: nobody, where the tests are root.
 func plainHost(t testing.TB) *host {
 	t.Helper()
 	requireNoConfig(t)
-	dir := openDir(t)
-	h := &host{t: t, log: &output{}}
+	dir := rig.OpenDir(t)
+	h := &host{t: t, log: &rig.Output{}}
 	for _, name := range []string{"run", "state", "tmp"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
@@ -50,32 +52,19 @@ func plainHost(t testing.TB) *host {
 	return h
 }
 
-// openDir is a folder that every user can enter; the test's own is closed to others.
-func openDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp(binaries, "open-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 // rootHost is root with empty /run and /var/lib, and a network of its own.
 func rootHost(t testing.TB) *host {
 	t.Helper()
-	ns := newHost(t)
-	requirePrograms(t, "unshare", "nsenter")
+	ns := rig.NewNS(t)
+	rig.RequirePrograms(t, "unshare", "nsenter")
 	requireNoConfig(t)
-	return &host{t: t, env: os.Environ(), ns: ns, log: &output{}}
+	return &host{t: t, env: os.Environ(), ns: ns, log: &rig.Output{}}
 }
 
 func requireNoConfig(t testing.TB) {
 	t.Helper()
 	_, err := os.Stat("/etc/stockade")
-	require(t, os.IsNotExist(err), "needs a machine without /etc/stockade")
+	rig.Require(t, os.IsNotExist(err), "needs a machine without /etc/stockade")
 }
 
 // socket is where the built-in default takes lines.
@@ -132,10 +121,10 @@ func (h *host) start(args ...string) time.Duration {
 			<-done
 		}
 		if h.t.Failed() {
-			h.t.Logf("the daemon's log:\n%s", tail(h.log.String(), 40))
+			h.t.Logf("the daemon's log:\n%s", rig.Last(h.log.String(), 40))
 		}
 	})
-	eventually(h.t, 5*upIn, "serve is up", func() bool {
+	rig.Eventually(h.t, 5*upIn, "serve is up", func() bool {
 		select {
 		case <-done:
 			h.t.Fatalf("serve ended: %v\n%s", cmd.ProcessState, h.log)
@@ -149,7 +138,7 @@ func (h *host) start(args ...string) time.Duration {
 // run returns what a verb prints and its exit code.
 func (h *host) run(args ...string) (string, int) {
 	h.t.Helper()
-	cmd := h.command(append([]string{filepath.Join(binaries, "stockade")}, args...)...)
+	cmd := h.command(append([]string{rig.Program(h.t, "stockade")}, args...)...)
 	out, _ := cmd.CombinedOutput()
 	return string(out), cmd.ProcessState.ExitCode()
 }
@@ -180,14 +169,14 @@ const offender = "198.51.100.99"
 // TestDefaultWithoutRoot serves with no file and no right: it observes, says so loudly once, and
 // believes its own user.
 func TestDefaultWithoutRoot(t *testing.T) {
-	requirePrograms(t, "logger")
+	rig.RequirePrograms(t, "logger")
 	h := plainHost(t)
-	t.Logf("up after %s", h.start(filepath.Join(binaries, "stockade"), "serve").Round(time.Millisecond))
+	t.Logf("up after %s", h.start(rig.Program(t, "stockade"), "serve").Round(time.Millisecond))
 	if n := strings.Count(h.log.String(), "NOTHING IS BLOCKED"); n != 1 {
 		t.Errorf("the log says %d times that nothing is blocked, want once:\n%s", n, h.log)
 	}
 	h.fail(offender)
-	eventually(t, 5*time.Second, "status sshd shows the ban", func() bool { return h.banned(offender) })
+	rig.Eventually(t, 5*time.Second, "status sshd shows the ban", func() bool { return h.banned(offender) })
 	out, code := h.run("status")
 	if code != 1 || !hasLine(out, "DEGRADED", "observe_fallback") {
 		t.Errorf("status exits with %d, want 1 and the reason:\n%s", code, out)
@@ -199,15 +188,15 @@ func TestDefaultWithoutRoot(t *testing.T) {
 
 // TestDefaultAsRoot serves with no file as root: it enforces, and believes root alone.
 func TestDefaultAsRoot(t *testing.T) {
-	requirePrograms(t, "logger", "setpriv")
+	rig.RequirePrograms(t, "logger", "setpriv")
 	h := rootHost(t)
-	t.Logf("up after %s", h.start(filepath.Join(binaries, "stockade"), "serve").Round(time.Millisecond))
+	t.Logf("up after %s", h.start(rig.Program(t, "stockade"), "serve").Round(time.Millisecond))
 	const slandered = "198.51.100.98"
 	h.fail(slandered, "setpriv", fmt.Sprintf("--reuid=%d", nobody), fmt.Sprintf("--regid=%d", nobody), "--clear-groups")
 	h.fail(offender)
-	eventually(t, 5*time.Second, "status sshd shows the ban", func() bool { return h.banned(offender) })
-	if !holds(t, h.ns, "ban4", offender) || holds(t, h.ns, "ban4", slandered) {
-		t.Errorf("the kernel holds %v, want %s alone", set(t, h.ns, "ban4"), offender)
+	rig.Eventually(t, 5*time.Second, "status sshd shows the ban", func() bool { return h.banned(offender) })
+	if !rig.Holds(t, h.ns, "ban4", offender) || rig.Holds(t, h.ns, "ban4", slandered) {
+		t.Errorf("the kernel holds %v, want %s alone", rig.Set(t, h.ns, "ban4"), offender)
 	}
 	if out, code := h.run("status"); code != 0 {
 		t.Errorf("status exits with %d, want 0:\n%s", code, out)
@@ -217,33 +206,33 @@ func TestDefaultAsRoot(t *testing.T) {
 // TestReadme runs the trial of the README, word for word: the block of shell commands that has the
 // line "# trial". Where it starts no daemon, one serves already, as in another terminal.
 func TestReadme(t *testing.T) {
-	requirePrograms(t, "logger", "bash")
+	rig.RequirePrograms(t, "logger", "bash")
 	root, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require(t, err == nil, "needs README.md")
+	rig.Require(t, err == nil, "needs README.md")
 	script := trial(string(text))
-	require(t, script != "", "needs a block in README.md with the line # trial")
+	rig.Require(t, script != "", "needs a block in README.md with the line # trial")
 	var h *host
 	if os.Geteuid() == 0 {
 		h = rootHost(t)
 	} else {
 		h = plainHost(t)
 	}
-	h.env = append(h.env, "PATH="+binaries+":"+os.Getenv("PATH"), "GOFLAGS=-buildvcs=false")
+	h.env = append(h.env, "PATH="+filepath.Dir(rig.Program(t, "stockade"))+":"+os.Getenv("PATH"), "GOFLAGS=-buildvcs=false")
 	// The reader sets S to the socket that serve names.
 	script = regexp.MustCompile(`(?m)^S=.*$`).ReplaceAllLiteralString(script, "S="+h.socket())
 	if !strings.Contains(script, "stockade serve") {
-		h.start(filepath.Join(binaries, "stockade"), "serve")
+		h.start(rig.Program(t, "stockade"), "serve")
 	} else if h.ns != "" { // the namespaces, in which the script starts it
 		h.start("sh", "-c", `echo '"serving"'; exec sleep 300`)
 	}
 	cmd := h.command("bash", "-c", script)
 	cmd.Dir = root
 	cmd.SysProcAttr.Setpgid = true
-	out := &output{}
+	out := &rig.Output{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

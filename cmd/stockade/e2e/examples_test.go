@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const examples = "../../../examples"
@@ -97,31 +99,31 @@ firewall: {backend: observe}
 // TestRsyslogForwards runs the TCP and the unix snippet in a real rsyslogd: a program's failures
 // become a ban, and other facilities are not forwarded.
 func TestRsyslogForwards(t *testing.T) {
-	requireRoot(t) // the catalogue's sshd believes root's processes
-	requirePrograms(t, "logger", "setpriv")
+	rig.RequireRoot(t) // the catalogue's sshd believes root's processes
+	rig.RequirePrograms(t, "logger", "setpriv")
 	rsyslogd := needRsyslogd(t)
-	ns, port := newHost(t), 601
-	d := newDaemon(t, ns, fmt.Sprintf(forwarded, port)).start()
+	ns, port := rig.NewNS(t), 601
+	d := rig.NewDaemon(t, ns, fmt.Sprintf(forwarded, port)).Start()
 	for i, c := range []struct {
 		file, old, new, source string
 		vouches                bool
 	}{
 		{"rsyslog-tcp.conf", `target="192.0.2.1" port="601"`, fmt.Sprintf(`target="127.0.0.1" port="%d"`, port), "nas", false},
-		{"rsyslog-unix.conf", "/run/stockade/syslog.sock", filepath.Join(d.dir, "syslog.sock"), "this-host", true},
+		{"rsyslog-unix.conf", "/run/stockade/syslog.sock", filepath.Join(d.Dir, "syslog.sock"), "this-host", true},
 	} {
 		snippet := example(t, c.file)
 		if !strings.Contains(snippet, c.old) {
 			t.Fatalf("%s no longer has %q", c.file, c.old)
 		}
-		dir := openDir(t)
+		dir := rig.OpenDir(t)
 		socket := filepath.Join(dir, "log")
 		conf := fmt.Sprintf("global(workDirectory=%q)\nmodule(load=\"imuxsock\" SysSock.Use=\"off\")\ninput(type=\"imuxsock\" Socket=%q Annotate=\"on\" ParseTrusted=\"on\")\n", dir, socket)
 		conf += strings.ReplaceAll(snippet, c.old, c.new)
 		if err := os.WriteFile(filepath.Join(dir, "rsyslog.conf"), []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := inNS(ns, rsyslogd, "-n", "-f", filepath.Join(dir, "rsyslog.conf"), "-i", filepath.Join(dir, "pid"))
-		out := &output{}
+		cmd := rig.InNS(ns, rsyslogd, "-n", "-f", filepath.Join(dir, "rsyslog.conf"), "-i", filepath.Join(dir, "pid"))
+		out := &rig.Output{}
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -133,7 +135,7 @@ func TestRsyslogForwards(t *testing.T) {
 			_ = cmd.Wait()
 		}
 		t.Cleanup(stop)
-		eventually(t, 15*time.Second, "rsyslogd listens", func() bool {
+		rig.Eventually(t, 15*time.Second, "rsyslogd listens", func() bool {
 			conn, err := net.Dial("unixgram", socket)
 			if err == nil {
 				conn.Close()
@@ -142,7 +144,7 @@ func TestRsyslogForwards(t *testing.T) {
 		})
 		log := func(facility, addr string, as ...string) {
 			for range 3 {
-				sh(t, "", append(as, "logger", "-u", socket, "-t", "sshd", "-p", facility+".info",
+				rig.Sh(t, "", append(as, "logger", "-u", socket, "-t", "sshd", "-p", facility+".info",
 					fmt.Sprintf("Failed password for root from %s port 40022 ssh2", addr))...)
 			}
 		}
@@ -152,15 +154,15 @@ func TestRsyslogForwards(t *testing.T) {
 			log("auth", slandered, "setpriv", fmt.Sprintf("--reuid=%d", nobody), fmt.Sprintf("--regid=%d", nobody), "--clear-groups")
 		}
 		log("authpriv", addr)
-		eventually(t, 15*time.Second, c.file+": the failures become a ban", func() bool {
-			for _, b := range d.bans() {
+		rig.Eventually(t, 15*time.Second, c.file+": the failures become a ban", func() bool {
+			for _, b := range d.Bans() {
 				if b.Address == addr+"/32" && b.Source == c.source {
 					return true
 				}
 			}
 			return false
 		})
-		s := d.source(c.source)
+		s := d.Source(c.source)
 		if s.Failures != 3 {
 			t.Errorf("%s: source %s counted %d failures, want 3", c.file, c.source, s.Failures)
 		}
@@ -169,8 +171,8 @@ func TestRsyslogForwards(t *testing.T) {
 		}
 		t.Logf("%s: 3 failures counted, refused %v", c.file, s.Refused)
 	}
-	if n := len(d.bans()); n != 2 {
-		t.Errorf("%d bans, want 2: %+v", n, d.bans())
+	if n := len(d.Bans()); n != 2 {
+		t.Errorf("%d bans, want 2: %+v", n, d.Bans())
 	}
 }
 
@@ -182,6 +184,6 @@ func needRsyslogd(t testing.TB) string {
 		program = "/usr/sbin/rsyslogd"
 		_, err = os.Stat(program)
 	}
-	require(t, err == nil, "needs the program rsyslogd")
+	rig.Require(t, err == nil, "needs the program rsyslogd")
 	return program
 }

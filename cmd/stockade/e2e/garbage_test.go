@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const garbageConfig = `
@@ -62,19 +64,19 @@ func garbage(round uint64) [][]byte {
 // TestGarbage sends noise to every listener while other senders go on: the daemon neither falls
 // nor grows, and a third failure still bans.
 func TestGarbage(t *testing.T) {
-	port := freePort(t)
+	port := rig.FreePort(t)
 	tcp := fmt.Sprintf("127.0.0.1:%d", port)
-	d := newDaemon(t, "", fmt.Sprintf(garbageConfig, port)).start()
+	d := rig.NewDaemon(t, "", fmt.Sprintf(garbageConfig, port)).Start()
 	sockets := []struct {
 		network, address string
 		datagrams        bool
 	}{
 		{"tcp", tcp, false}, {"udp", tcp, true},
-		{"unixgram", d.dir + "/syslog.sock", true}, {"unix", d.dir + "/stream.sock", false},
+		{"unixgram", d.Dir + "/syslog.sock", true}, {"unix", d.Dir + "/stream.sock", false},
 	}
 	rounds := uint64(10)
 	switch {
-	case *long:
+	case rig.Long():
 		rounds = 500
 	case testing.Short():
 		rounds = 2
@@ -103,7 +105,7 @@ func TestGarbage(t *testing.T) {
 	h := &honest{t: t, d: d}
 	h.connect(tcp)
 	h.ban("tcp")
-	before, files := d.memory("VmRSS"), d.files()
+	before, files := d.Memory("VmRSS"), openFiles(d)
 
 	var busy atomic.Bool
 	busy.Store(true)
@@ -126,16 +128,16 @@ func TestGarbage(t *testing.T) {
 	<-finished
 	h.ban("tcp")
 
-	eventually(t, 15*time.Second, "the garbage's connections are closed", func() bool { return d.files() <= files+2 })
-	after, high := d.memory("VmRSS"), d.memory("VmHWM")
+	rig.Eventually(t, 15*time.Second, "the garbage's connections are closed", func() bool { return openFiles(d) <= files+2 })
+	after, high := d.Memory("VmRSS"), d.Memory("VmHWM")
 	t.Logf("%d rounds, %d bans of others meanwhile; resident before %d MiB, after %d MiB, at most %d MiB; slowest ban %s",
 		rounds, bans, before>>20, after>>20, high>>20, h.slowest.Round(time.Millisecond))
 	if high-before > garbageGrowth {
 		t.Errorf("resident memory grew by %d MiB, want at most %d", (high-before)>>20, garbageGrowth>>20)
 	}
-	log := d.log.String()
+	log := d.Log.String()
 	if strings.Contains(log, "panic") || strings.Contains(log, "goroutine ") {
-		t.Errorf("the daemon panicked:\n%s", tail(log, 50))
+		t.Errorf("the daemon panicked:\n%s", rig.Last(log, 50))
 	}
 	if n := strings.Count(log, "\n") - h.count; n > garbageLog {
 		t.Errorf("the daemon wrote %d lines of log beside the bans, want at most %d", n, garbageLog)
@@ -143,10 +145,10 @@ func TestGarbage(t *testing.T) {
 	if strings.IndexFunc(log, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }) >= 0 {
 		t.Error("the daemon's log holds raw control bytes")
 	}
-	if got := len(d.bans()); got != h.count {
+	if got := len(d.Bans()); got != h.count {
 		t.Errorf("%d addresses are banned, want %d: the garbage named none", got, h.count)
 	}
-	d.stop()
+	d.Stop()
 }
 
 // noise writes the same bytes so many times over one connection. The daemon may close it.
@@ -174,7 +176,7 @@ func noise(t testing.TB, network, address string, data []byte, times int) {
 // honest sends failures of one address after the other, and expects each third one to ban.
 type honest struct {
 	t       testing.TB
-	d       *daemon
+	d       *rig.Daemon
 	conns   map[string]net.Conn
 	count   int
 	slowest time.Duration
@@ -189,7 +191,7 @@ func (h *honest) connect(address string) {
 	}
 	h.t.Cleanup(func() { tcp.Close() })
 	h.conns = map[string]net.Conn{
-		"tcp": tcp, "udp": open(h.t, "", "udp", address), "unixgram": open(h.t, "", "unixgram", h.d.dir+"/syslog.sock"),
+		"tcp": tcp, "udp": rig.Connect(h.t, "", "udp", address), "unixgram": rig.Connect(h.t, "", "unixgram", h.d.Dir+"/syslog.sock"),
 	}
 }
 
@@ -212,22 +214,22 @@ func (h *honest) ban(way string) {
 		send()
 	}
 	again := begin.Add(time.Second)
-	eventually(h.t, 10*time.Second, fmt.Sprintf("%s is banned by three lines over %s", addr, way), func() bool {
+	rig.Eventually(h.t, 10*time.Second, fmt.Sprintf("%s is banned by three lines over %s", addr, way), func() bool {
 		if way == "udp" && time.Now().After(again) {
 			send()
 			again = time.Now().Add(100 * time.Millisecond)
 		}
-		return strings.Contains(h.d.log.String(), `"addr":"`+addr.String()+`/32"`)
+		return strings.Contains(h.d.Log.String(), `"addr":"`+addr.String()+`/32"`)
 	})
 	h.slowest = max(h.slowest, time.Since(begin))
 }
 
-// files is the number of open files of the daemon.
-func (d *daemon) files() int {
-	d.t.Helper()
-	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.cmd.Process.Pid))
+// openFiles is the number of open files of the daemon.
+func openFiles(d *rig.Daemon) int {
+	d.T.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.Cmd.Process.Pid))
 	if err != nil {
-		d.t.Fatal(err)
+		d.T.Fatal(err)
 	}
 	return len(list)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const latencyConfig = `
@@ -37,16 +39,16 @@ func failedLogin(n int, addr netip.Addr) string {
 // TestLatency measures the time from the write of the deciding line to the element in the kernel,
 // as the kernel itself announces it.
 func TestLatency(t *testing.T) {
-	ns := newHost(t)
-	d := newDaemon(t, ns, latencyConfig).start()
+	ns := rig.NewNS(t)
+	d := rig.NewDaemon(t, ns, latencyConfig).Start()
 	m := watch(t, ns)
 	next := 0
 	for _, way := range []struct{ name, network, address, end string }{
 		{"TCP", "tcp", "127.0.0.1:601", "\n"},
-		{"unix socket", "unixgram", d.dir + "/syslog.sock", ""},
+		{"unix socket", "unixgram", d.Dir + "/syslog.sock", ""},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			conn := open(t, ns, way.network, way.address)
+			conn := rig.Connect(t, ns, way.network, way.address)
 			for attempt := 1; ; attempt++ {
 				took := make([]time.Duration, latencyBans)
 				for i := range took {
@@ -65,7 +67,7 @@ func TestLatency(t *testing.T) {
 			}
 		})
 	}
-	if in := len(set(t, ns, "ban4")); in != next {
+	if in := len(rig.Set(t, ns, "ban4")); in != next {
 		t.Errorf("the kernel holds %d bans, want %d", in, next)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 // monitor hears of each element that the kernel adds to a set, as `nft monitor elements` does.
@@ -30,7 +32,7 @@ func watch(t testing.TB, ns string) *monitor {
 	t.Helper()
 	m := &monitor{t: t, added: make(chan addition, 1024)}
 	fd := -1
-	err := within(t, ns, func() (err error) {
+	err := rig.Inside(ns, func() (err error) {
 		if fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER); err != nil {
 			return err
 		}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const notifyConfig = `
@@ -29,10 +31,10 @@ notify:
 // TestNoticesDelayNoBan sends 1,000 bans a second past channels that are slow, dead and failing, and
 // measures single bans meanwhile. The channel that works is told of every ban.
 func TestNoticesDelayNoBan(t *testing.T) {
-	ns := newHost(t)
+	ns := rig.NewNS(t)
 	var told atomic.Int64
 	listen := func(address string) (l net.Listener) {
-		if err := within(t, ns, func() (err error) { l, err = net.Listen("tcp", address); return err }); err != nil {
+		if err := rig.Inside(ns, func() (err error) { l, err = net.Listen("tcp", address); return err }); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { l.Close() })
@@ -50,8 +52,8 @@ func TestNoticesDelayNoBan(t *testing.T) {
 	go func() { _ = server.Serve(good) }()
 	listen("127.0.0.1:8081") // takes connections and never answers
 
-	d := newDaemon(t, ns, notifyConfig).start()
-	conn := open(t, ns, "tcp", "127.0.0.1:601")
+	d := rig.NewDaemon(t, ns, notifyConfig).Start()
+	conn := rig.Connect(t, ns, "tcp", "127.0.0.1:601")
 	const flood = 2000
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -68,7 +70,7 @@ func TestNoticesDelayNoBan(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, 20*time.Second, "all bans are in the kernel", func() bool { return len(set(t, ns, "ban4")) == next })
+	rig.Eventually(t, 20*time.Second, "all bans are in the kernel", func() bool { return len(rig.Set(t, ns, "ban4")) == next })
 	m := watch(t, ns)
 	for attempt := 1; ; attempt++ {
 		took := make([]time.Duration, 100)
@@ -85,14 +87,14 @@ func TestNoticesDelayNoBan(t *testing.T) {
 			t.Fatalf("p50 %s, p99 %s; want at most %s and %s", took[50], took[99], allowance*median, allowance*nearlyAll)
 		}
 	}
-	eventually(t, 30*time.Second, "every ban is told", func() bool { return told.Load() == int64(next) })
-	eventually(t, 10*time.Second, "the channel counts every event, once it has the answers", func() bool {
-		return d.metrics()[`stockade_notify_events_total{channel="good",outcome="sent"}`] >= int64(next)
+	rig.Eventually(t, 30*time.Second, "every ban is told", func() bool { return told.Load() == int64(next) })
+	rig.Eventually(t, 10*time.Second, "the channel counts every event, once it has the answers", func() bool {
+		return d.Metrics()[`stockade_notify_events_total{channel="good",outcome="sent"}`] >= int64(next)
 	})
-	if _, code := d.run("notify", "test", "good"); code != 0 {
+	if _, code := d.Run("notify", "test", "good"); code != 0 {
 		t.Errorf("notify test good: exit %d", code)
 	}
-	if _, code := d.run("notify", "test", "dead"); code != 1 {
+	if _, code := d.Run("notify", "test", "dead"); code != 1 {
 		t.Errorf("notify test dead: exit %d", code)
 	}
 }

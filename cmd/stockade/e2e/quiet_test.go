@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const quietConfig = `
@@ -21,13 +23,13 @@ firewall: {backend: observe}
 // TestAsksNobody runs the daemon under strace while lines name hosts: no name is looked up and no
 // program is run, whatever a line says.
 func TestAsksNobody(t *testing.T) {
-	ns := newHost(t)
-	requirePrograms(t, "strace")
-	d := newDaemon(t, ns, quietConfig)
-	trace := filepath.Join(d.dir, "trace")
-	d.wrap = []string{"strace", "-f", "-qq", "-o", trace, "-e", "trace=execve,execveat,connect,sendto,sendmsg,sendmmsg", "-e", "signal=none"}
-	d.start()
-	templates := filepath.Join(d.dir, "templates")
+	ns := rig.NewNS(t)
+	rig.RequirePrograms(t, "strace")
+	d := rig.NewDaemon(t, ns, quietConfig)
+	trace := filepath.Join(d.Dir, "trace")
+	d.Wrap = []string{"strace", "-f", "-qq", "-o", trace, "-e", "trace=execve,execveat,connect,sendto,sendmsg,sendmmsg", "-e", "signal=none"}
+	d.Start()
+	templates := filepath.Join(d.Dir, "templates")
 	text := "<38>{stamp} web1 sshd[{n}]: Failed password for root from host{n}.example.com port 40022 ssh2\n" +
 		"<38>{stamp} web1 app: denied host{n}.example.com\n" +
 		"<38>{stamp} web1 app: denied $(reboot).{addr}.example.com\n" +
@@ -39,23 +41,23 @@ func TestAsksNobody(t *testing.T) {
 	if testing.Short() {
 		count = "10000"
 	}
-	if *long {
+	if rig.Long() {
 		count = "1000000"
 	}
-	out, err := inNS(ns, filepath.Join(binaries, "stockade-load"), "-to", "tcp:127.0.0.1:601", "-count", count, "-template", templates, "-addresses", "101", "-quiet").CombinedOutput()
+	out, err := rig.InNS(ns, rig.Program(t, "stockade-load"), "-to", "tcp:127.0.0.1:601", "-count", count, "-template", templates, "-addresses", "101", "-quiet").CombinedOutput()
 	if err != nil {
 		t.Fatalf("stockade-load: %v: %s", err, out)
 	}
-	eventually(t, 60*time.Second, "the addresses are banned", func() bool { return len(d.bans()) == 101 })
+	rig.Eventually(t, 60*time.Second, "the addresses are banned", func() bool { return len(d.Bans()) == 101 })
 	// strace ends when the daemon does, which takes the signal itself.
-	pid := strings.TrimSpace(sh(t, "", "pgrep", "-f", "serve --config "+d.config+"$"))
+	pid := strings.TrimSpace(rig.Sh(t, "", "pgrep", "-f", "serve --config "+d.Config+"$"))
 	if fields := strings.Fields(pid); len(fields) > 0 {
 		if out, err := exec.Command("kill", fields[len(fields)-1]).CombinedOutput(); err != nil {
 			t.Fatalf("kill: %v: %s", err, out)
 		}
 	}
 	select {
-	case <-d.done:
+	case <-d.Done:
 	case <-time.After(20 * time.Second):
 		t.Fatal("serve does not stop")
 	}

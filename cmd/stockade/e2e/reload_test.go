@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const reloadConfig = `
@@ -22,25 +23,12 @@ jails:
 firewall: {backend: observe}
 `
 
-// rewrite puts another configuration in the place of the daemon's.
-func (d *daemon) rewrite(config string) {
-	d.t.Helper()
-	head := "state_dir: %DIR%/state\ncontrol: {socket: %DIR%/control.sock}\n"
-	next := d.config + ".next"
-	if err := os.WriteFile(next, []byte(strings.ReplaceAll(head+config, "%DIR%", d.dir)), 0o644); err != nil {
-		d.t.Fatal(err)
-	}
-	if err := os.Rename(next, d.config); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
 // TestReload reloads good and bad configurations by verb and by signal. Windows, bans and
 // connections live on; a bad one changes nothing.
 func TestReload(t *testing.T) {
-	port := freePort(t)
-	d := newDaemon(t, "", fmt.Sprintf(reloadConfig, port, 3, "")).start()
-	conn := open(t, "", "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	port := rig.FreePort(t)
+	d := rig.NewDaemon(t, "", fmt.Sprintf(reloadConfig, port, 3, "")).Start()
+	conn := rig.Connect(t, "", "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	n := 0
 	fail := func(addr string, times int) {
 		t.Helper()
@@ -50,34 +38,34 @@ func TestReload(t *testing.T) {
 				t.Fatalf("the connection did not outlive a reload: %v", err)
 			}
 		}
-		eventually(t, 5*time.Second, "the lines are counted", func() bool { return d.source("neighbour").Failures == int64(n) })
+		rig.Eventually(t, 5*time.Second, "the lines are counted", func() bool { return d.Source("neighbour").Failures == int64(n) })
 	}
 	banned := func(addr string) bool {
 		t.Helper()
-		for _, b := range d.bans() {
+		for _, b := range d.Bans() {
 			if b.Address == addr+"/32" {
 				return true
 			}
 		}
 		return false
 	}
-	reloads := func() int { return strings.Count(d.log.String(), `"msg":"reloaded"`) }
+	reloads := func() int { return strings.Count(d.Log.String(), `"msg":"reloaded"`) }
 	const early, half, later = "198.18.0.1", "198.18.0.2", "198.18.0.3"
 	fail(early, 3)
 	fail(half, 2)
 	if !banned(early) || banned(half) {
-		t.Fatalf("bans = %+v", d.bans())
+		t.Fatalf("bans = %+v", d.Bans())
 	}
-	end := d.bans()[0].End
+	end := d.Bans()[0].End
 
 	// A bad configuration: by verb it is told, by signal it is logged.
-	d.rewrite(fmt.Sprintf(reloadConfig, port, 1, "  - {name: broken, filter: nosuch}"))
-	if out, code := d.run("reload"); code != 2 || !hasLine(out, d.config+":", "nosuch") {
+	d.Rewrite(fmt.Sprintf(reloadConfig, port, 1, "  - {name: broken, filter: nosuch}"))
+	if out, code := d.Run("reload"); code != 2 || !hasLine(out, d.Config+":", "nosuch") {
 		t.Errorf("reload of a bad configuration exits with %d, want 2 and the place:\n%s", code, out)
 	}
 	signal(t, d, syscall.SIGHUP)
-	eventually(t, 5*time.Second, "the signal's reload is refused", func() bool { return strings.Contains(d.log.String(), "reload refused") })
-	if out := d.must("jails", "--json"); !strings.Contains(out, `"maxretry":3`) || strings.Contains(out, "broken") {
+	rig.Eventually(t, 5*time.Second, "the signal's reload is refused", func() bool { return strings.Contains(d.Log.String(), "reload refused") })
+	if out := d.Must("jails", "--json"); !strings.Contains(out, `"maxretry":3`) || strings.Contains(out, "broken") {
 		t.Errorf("a bad configuration changed the jails: %s", out)
 	}
 	if reloads() != 0 {
@@ -86,13 +74,13 @@ func TestReload(t *testing.T) {
 
 	// A good one by verb: another jail, and the window's two failures still count.
 	more := "  - {name: other, filter: {failregex: ['^nothing <HOST>']}}"
-	d.rewrite(fmt.Sprintf(reloadConfig, port, 3, more))
-	d.must("reload")
-	if out := d.must("status"); !strings.Contains(out, "logins, other") {
+	d.Rewrite(fmt.Sprintf(reloadConfig, port, 3, more))
+	d.Must("reload")
+	if out := d.Must("status"); !strings.Contains(out, "logins, other") {
 		t.Errorf("the new jail is not there:\n%s", out)
 	}
-	if !banned(early) || !d.bans()[0].End.Equal(*end) {
-		t.Errorf("the ban changed: %+v, want the end %s", d.bans(), end)
+	if !banned(early) || !d.Bans()[0].End.Equal(*end) {
+		t.Errorf("the ban changed: %+v, want the end %s", d.Bans(), end)
 	}
 	fail(half, 1)
 	if !banned(half) {
@@ -100,11 +88,11 @@ func TestReload(t *testing.T) {
 	}
 
 	// A good one by signal: a lower threshold and a second listener.
-	second := freePort(t)
-	d.rewrite(strings.Replace(fmt.Sprintf(reloadConfig, port, 1, ""), "sources:",
+	second := rig.FreePort(t)
+	d.Rewrite(strings.Replace(fmt.Sprintf(reloadConfig, port, 1, ""), "sources:",
 		fmt.Sprintf("  - {name: second, transport: tcp, address: \"127.0.0.1:%d\"}\nsources:", second), 1))
 	signal(t, d, syscall.SIGHUP)
-	eventually(t, 5*time.Second, "the signal's reload is in force", func() bool { return reloads() == 2 })
+	rig.Eventually(t, 5*time.Second, "the signal's reload is in force", func() bool { return reloads() == 2 })
 	fail(later, 1)
 	if !banned(later) {
 		t.Error("the new threshold does not hold")
@@ -121,22 +109,22 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer busy.Close()
-	d.rewrite(fmt.Sprintf(reloadConfig, busy.Addr().(*net.TCPAddr).Port, 3, ""))
-	if out, code := d.run("reload"); code != 2 {
+	d.Rewrite(fmt.Sprintf(reloadConfig, busy.Addr().(*net.TCPAddr).Port, 3, ""))
+	if out, code := d.Run("reload"); code != 2 {
 		t.Errorf("reload with an address in use exits with %d, want 2:\n%s", code, out)
 	}
-	again := open(t, "", "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	again := rig.Connect(t, "", "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	conn = again
 	fail("198.18.0.4", 1)
 	if !banned("198.18.0.4") {
 		t.Error("the configuration in force did not come back")
 	}
-	d.stop()
+	d.Stop()
 }
 
-func signal(t testing.TB, d *daemon, s syscall.Signal) {
+func signal(t testing.TB, d *rig.Daemon, s syscall.Signal) {
 	t.Helper()
-	if err := d.cmd.Process.Signal(s); err != nil {
+	if err := d.Cmd.Process.Signal(s); err != nil {
 		t.Fatal(err)
 	}
 }

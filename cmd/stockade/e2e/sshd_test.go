@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const (
@@ -41,14 +43,14 @@ type sshHost struct {
 	t   testing.TB
 	dir string
 	cmd *exec.Cmd
-	out *output
+	out *rig.Output
 }
 
 // startSSH runs rsyslogd and sshd on the lab's server, and waits until sshd answers.
 func (l *lab) startSSH() *sshHost {
 	l.t.Helper()
-	requirePrograms(l.t, "rsyslogd", "sshd", "ssh", "ssh-keygen", "sshpass", "unshare", "openssl")
-	h := &sshHost{t: l.t, dir: l.t.TempDir(), out: &output{}}
+	rig.RequirePrograms(l.t, "rsyslogd", "sshd", "ssh", "ssh-keygen", "sshpass", "unshare", "openssl")
+	h := &sshHost{t: l.t, dir: l.t.TempDir(), out: &rig.Output{}}
 	write := func(name, text string, mode os.FileMode) {
 		if err := os.WriteFile(filepath.Join(h.dir, name), []byte(strings.ReplaceAll(text, "%DIR%", h.dir)), mode); err != nil {
 			l.t.Fatal(err)
@@ -56,8 +58,8 @@ func (l *lab) startSSH() *sshHost {
 	}
 	write("rsyslog.conf", rsyslogConf, 0o644)
 	write("sshd_config", sshdConfig, 0o644)
-	sh(l.t, "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(h.dir, "host_key"))
-	hash := strings.TrimSpace(sh(l.t, "", "openssl", "passwd", "-6", password))
+	rig.Sh(l.t, "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(h.dir, "host_key"))
+	hash := strings.TrimSpace(rig.Sh(l.t, "", "openssl", "passwd", "-6", password))
 	passwd, err := os.ReadFile("/etc/passwd")
 	if err != nil {
 		l.t.Fatal(err)
@@ -69,7 +71,7 @@ func (l *lab) startSSH() *sshHost {
 	write("passwd", string(passwd)+user+":x:54321:54321::/:/bin/sh\n", 0o644)
 	write("shadow", string(shadow)+user+":"+hash+":19000:0:99999:7:::\n", 0o600)
 
-	h.cmd = inNS(l.server, "unshare", "--mount", "--propagation", "private", "bash", "testdata/server.sh", h.dir)
+	h.cmd = rig.InNS(l.server, "unshare", "--mount", "--propagation", "private", "bash", "testdata/server.sh", h.dir)
 	h.cmd.Stdout, h.cmd.Stderr = h.out, h.out
 	if err := h.cmd.Start(); err != nil {
 		l.t.Fatal(err)
@@ -79,10 +81,10 @@ func (l *lab) startSSH() *sshHost {
 		_ = h.cmd.Wait()
 		if l.t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(h.dir, "log", "all.log"))
-			l.t.Logf("what sshd logged:\n%s\n%s", tail(string(log), 30), tail(h.out.String(), 10))
+			l.t.Logf("what sshd logged:\n%s\n%s", rig.Last(string(log), 30), rig.Last(h.out.String(), 10))
 		}
 	})
-	eventually(l.t, 15*time.Second, "sshd answers", func() bool { return l.reachable(l.gateway, gwLAN, server+":22") })
+	rig.Eventually(l.t, 15*time.Second, "sshd answers", func() bool { return l.reachable(l.gateway, gwLAN, server+":22") })
 	return h
 }
 
@@ -100,7 +102,7 @@ func (l *lab) sshCommand(seconds, ns, from, to, pass string, command ...string) 
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
 		"-o", "NumberOfPasswordPrompts=1", "-o", "PreferredAuthentications=password", "-o", "PubkeyAuthentication=no",
 		"-o", "ConnectTimeout=3", user + "@" + to}
-	return inNS(ns, append(args, command...)...)
+	return rig.InNS(ns, append(args, command...)...)
 }
 
 const gatewayConfig = `
@@ -124,7 +126,7 @@ func TestGateway(t *testing.T) {
 			t.Parallel() // most of the time sshd lets a wrong password wait
 			l := newLab(t)
 			l.startSSH()
-			d := newDaemon(t, l.gateway, gatewayConfig).start()
+			d := rig.NewDaemon(t, l.gateway, gatewayConfig).Start()
 			host := func(addr, port string) string {
 				if strings.Contains(addr, ":") {
 					return "[" + addr + "]:" + port
@@ -132,7 +134,7 @@ func TestGateway(t *testing.T) {
 				return addr + ":" + port
 			}
 			// A foreign table forwards the gateway's port 2222 to the server.
-			sh(t, l.gateway, "nft", fmt.Sprintf(`
+			rig.Sh(t, l.gateway, "nft", fmt.Sprintf(`
 				table inet foreign {
 					chain forwarded {
 						type nat hook prerouting priority dstnat
@@ -145,15 +147,15 @@ func TestGateway(t *testing.T) {
 
 			// A session that the attacker already holds. Its output runs until the server is cut off.
 			held := l.sshCommand("120", l.internet, family.attacker, family.server, password, "while date; do sleep 0.1; done")
-			heldOut := &output{}
+			heldOut := &rig.Output{}
 			held.Stdout = heldOut
 			if err := held.Start(); err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = held.Process.Kill(); _ = held.Wait() }()
-			eventually(t, 20*time.Second, "the attacker's session is open", func() bool { return heldOut.String() != "" })
+			rig.Eventually(t, 20*time.Second, "the attacker's session is open", func() bool { return heldOut.String() != "" })
 			sessions := func() int {
-				return strings.Count(sh(t, l.server, "ss", "-Htn", "state", "established", "sport", "=", ":22"), "\n")
+				return strings.Count(rig.Sh(t, l.server, "ss", "-Htn", "state", "established", "sport", "=", ":22"), "\n")
 			}
 			if sessions() == 0 {
 				t.Fatal("the server shows no session")
@@ -167,11 +169,11 @@ func TestGateway(t *testing.T) {
 				if !strings.Contains(out, "Permission denied") {
 					t.Fatalf("wrong password %d: ssh says %q, want sshd's refusal", i, out)
 				}
-				if holds(t, l.gateway, family.set, family.element) {
+				if rig.Holds(t, l.gateway, family.set, family.element) {
 					t.Fatalf("banned after %d of 3 wrong passwords", i)
 				}
 			}
-			eventually(t, 5*time.Second, "the attacker is in the set", func() bool { return holds(t, l.gateway, family.set, family.element) })
+			rig.Eventually(t, 5*time.Second, "the attacker is in the set", func() bool { return rig.Holds(t, l.gateway, family.set, family.element) })
 
 			for name, to := range map[string]string{
 				"the gateway": host(family.gwOut, "8080"), "the server": host(family.server, "22"), "the forwarded port": host(family.gwOut, "2222"),
@@ -186,28 +188,28 @@ func TestGateway(t *testing.T) {
 			if out, err := l.login(l.internet, family.bystander, family.server, password); err != nil {
 				t.Errorf("a bystander cannot log in: %v: %s", err, out)
 			}
-			eventually(t, 10*time.Second, "the server's end of the held session is closed", func() bool { return sessions() == 0 })
+			rig.Eventually(t, 10*time.Second, "the server's end of the held session is closed", func() bool { return sessions() == 0 })
 			for i := range 5 { // opened from inside: answers still pass
 				if !l.reachable(l.server, family.server, host(family.attacker, "9090")) {
 					t.Errorf("connection %d from the LAN to the banned address failed", i)
 				}
 			}
 			if family.name == "IPv6" { // neighbour discovery of the banned router's network still works
-				sh(t, l.gateway, "ip", "-6", "neigh", "flush", "dev", "wan0")
+				rig.Sh(t, l.gateway, "ip", "-6", "neigh", "flush", "dev", "wan0")
 				if !l.reachable(l.internet, family.bystander, host(family.gwOut, "8080")) {
 					t.Error("neighbour discovery no longer works")
 				}
 			}
 
-			bans := d.bans()
+			bans := d.Bans()
 			if len(bans) != 1 || bans[0].Jail != "sshd" || !bans[0].Enforced || bans[0].Failures != 3 {
 				t.Errorf("bans = %+v; want one of jail sshd, enforced, with 3 failures", bans)
 			}
-			d.must("unban", family.attacker)
+			d.Must("unban", family.attacker)
 			if !l.reachable(l.internet, family.attacker, host(family.server, "22")) {
 				t.Error("the attacker is still kept out after unban")
 			}
-			if s := d.source("server"); s.Failures != 3 {
+			if s := d.Source("server"); s.Failures != 3 {
 				t.Errorf("the source counted %d failures, want 3 attempts", s.Failures)
 			}
 		})
@@ -218,34 +220,34 @@ func TestGateway(t *testing.T) {
 // start knows it with the right time left.
 func TestBansOutliveTheDaemon(t *testing.T) {
 	l := newLab(t)
-	d := newDaemon(t, l.gateway, gatewayConfig).start()
+	d := rig.NewDaemon(t, l.gateway, gatewayConfig).Start()
 	l.echo(l.gateway, gwOut+":8080")
-	d.must("ban", attacker, "--for", "10m", "--reason", "test")
-	end := d.bans()[0].End
+	d.Must("ban", attacker, "--for", "10m", "--reason", "test")
+	end := d.Bans()[0].End
 	for _, how := range []struct {
 		name string
 		end  func()
 	}{
-		{"stop", d.stop},
-		{"kill -9", func() { d.signal(syscall.SIGKILL) }},
+		{"stop", d.Stop},
+		{"kill -9", func() { d.End(syscall.SIGKILL) }},
 	} {
 		how.end()
-		if !holds(t, l.gateway, "ban4", attacker) || l.reachable(l.internet, attacker, gwOut+":8080") {
+		if !rig.Holds(t, l.gateway, "ban4", attacker) || l.reachable(l.internet, attacker, gwOut+":8080") {
 			t.Fatalf("%s: the ban is gone while nothing runs", how.name)
 		}
-		d.start()
-		bans := d.bans()
+		d.Start()
+		bans := d.Bans()
 		if len(bans) != 1 || bans[0].Address != attacker+"/32" || !bans[0].Enforced {
 			t.Fatalf("%s: bans = %+v", how.name, bans)
 		}
 		if diff := bans[0].End.Sub(*end).Abs(); diff > 2*time.Second {
 			t.Errorf("%s: the ban's end moved by %s", how.name, diff)
 		}
-		inKernel := set(t, l.gateway, "ban4")
+		inKernel := rig.Set(t, l.gateway, "ban4")
 		if len(inKernel) != 1 {
 			t.Fatalf("%s: the set holds %v", how.name, inKernel)
 		}
-		if diff := (time.Until(*end) - inKernel[0].expires).Abs(); diff > 2*time.Second {
+		if diff := (time.Until(*end) - inKernel[0].Expires).Abs(); diff > 2*time.Second {
 			t.Errorf("%s: the kernel's time left is %s off", how.name, diff)
 		}
 	}

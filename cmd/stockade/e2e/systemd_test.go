@@ -6,14 +6,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 // TestUnits holds the shipped unit to its exposure level, without and with the drop-in.
 func TestUnits(t *testing.T) {
-	requirePrograms(t, "systemd-analyze")
+	rig.RequirePrograms(t, "systemd-analyze")
 	dir := t.TempDir()
 	unit, err := os.ReadFile("../../../examples/systemd/stockade.service")
 	if err != nil {
@@ -34,7 +35,7 @@ func TestUnits(t *testing.T) {
 		out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", tt.path).CombinedOutput()
 		m := level.FindSubmatch(out)
 		if m == nil {
-			t.Fatalf("%s: systemd-analyze: %v\n%s", tt.name, err, tail(string(out), 5))
+			t.Fatalf("%s: systemd-analyze: %v\n%s", tt.name, err, rig.Last(string(out), 5))
 		}
 		got, err := strconv.ParseFloat(string(m[1]), 64)
 		if err != nil || got > tt.most {
@@ -47,22 +48,17 @@ func TestUnits(t *testing.T) {
 // TestUnprivilegedDaemon runs serve as the unit does: no root, two capabilities. It still bans.
 func TestUnprivilegedDaemon(t *testing.T) {
 	l := newLab(t)
-	requirePrograms(t, "setpriv")
-	d := newDaemon(t, l.gateway, gatewayConfig+`
+	rig.RequirePrograms(t, "setpriv")
+	d := rig.NewDaemon(t, l.gateway, gatewayConfig+`
   - {name: own, filter: {failregex: ['^denied <HOST>$']}, maxretry: 1}
 `)
-	if out, err := exec.Command("chown", "-R", "nobody:", d.dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("chown", "-R", "nobody:", d.Dir).CombinedOutput(); err != nil {
 		t.Fatalf("chown: %v: %s", err, out)
 	}
-	for dir := d.dir; dir != os.TempDir() && strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.wrap = []string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs",
+	d.Wrap = []string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs",
 		"--inh-caps=-all,+net_admin,+net_bind_service", "--ambient-caps=-all,+net_admin,+net_bind_service",
 		"--bounding-set=-all,+net_admin,+net_bind_service"}
-	d.start()
-	d.must("ban", attacker, "--reason", "as the unit runs it")
-	eventually(t, 5*time.Second, "the ban is in the kernel", func() bool { return holds(t, l.gateway, "ban4", attacker) })
+	d.Start()
+	d.Must("ban", attacker, "--reason", "as the unit runs it")
+	rig.Eventually(t, 5*time.Second, "the ban is in the kernel", func() bool { return rig.Holds(t, l.gateway, "ban4", attacker) })
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const nginxConf = `
@@ -45,21 +47,21 @@ jails:
 // TestTailWalkthrough is the walkthrough with a real web server's log, followed as a file.
 func TestTailWalkthrough(t *testing.T) {
 	l := newLab(t)
-	requirePrograms(t, "nginx")
-	d := newDaemon(t, l.gateway, tailConfig)
+	rig.RequirePrograms(t, "nginx")
+	d := rig.NewDaemon(t, l.gateway, tailConfig)
 	for _, dir := range []string{"log", "tmp"} {
-		if err := os.Mkdir(filepath.Join(d.dir, dir), 0o755); err != nil {
+		if err := os.Mkdir(filepath.Join(d.Dir, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, text := range map[string]string{"nginx.conf": nginxConf, "users": "alice:{PLAIN}secret\n"} {
-		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(strings.ReplaceAll(text, "%DIR%", d.dir)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(d.Dir, name), []byte(strings.ReplaceAll(text, "%DIR%", d.Dir)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d.start()
-	nginx := inNS(l.gateway, "nginx", "-c", filepath.Join(d.dir, "nginx.conf"), "-g", "user root;")
-	out := &output{}
+	d.Start()
+	nginx := rig.InNS(l.gateway, "nginx", "-c", filepath.Join(d.Dir, "nginx.conf"), "-g", "user root;")
+	out := &rig.Output{}
 	nginx.Stdout, nginx.Stderr = out, out
 	if err := nginx.Start(); err != nil {
 		t.Fatal(err)
@@ -82,13 +84,13 @@ func TestTailWalkthrough(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	eventually(t, 10*time.Second, "nginx answers", func() bool { return l.reachable(l.gateway, gwOut, gwOut+":8080") })
+	rig.Eventually(t, 10*time.Second, "nginx answers", func() bool { return l.reachable(l.gateway, gwOut, gwOut+":8080") })
 
 	for range 4 {
 		get(attacker, "/")
 		get(attacker, "/logo.png") // ignored
 	}
-	eventually(t, 5*time.Second, "four hits within a second are banned", func() bool { return holds(t, l.gateway, "ban4", attacker) })
+	rig.Eventually(t, 5*time.Second, "four hits within a second are banned", func() bool { return rig.Holds(t, l.gateway, "ban4", attacker) })
 	if got := get(attacker, "/"); got != 0 {
 		t.Errorf("the banned visitor still gets an answer: %d", got)
 	}
@@ -96,21 +98,21 @@ func TestTailWalkthrough(t *testing.T) {
 		t.Fatalf("a visitor without a password gets %d, want 401", got)
 	}
 	time.Sleep(1100 * time.Millisecond) // out of the other jail's findtime
-	if holds(t, l.gateway, "ban4", bystander) {
+	if rig.Holds(t, l.gateway, "ban4", bystander) {
 		t.Fatal("banned after one of two refused logins")
 	}
 	get(bystander, "/private")
-	eventually(t, 5*time.Second, "two refused logins are banned", func() bool { return holds(t, l.gateway, "ban4", bystander) })
+	rig.Eventually(t, 5*time.Second, "two refused logins are banned", func() bool { return rig.Holds(t, l.gateway, "ban4", bystander) })
 
-	status := d.must("status", "flask-auth")
+	status := d.Must("status", "flask-auth")
 	for _, want := range []string{"Currently banned:\t1\n", "Total banned:\t1\n", "Banned IP list:\t" + bystander} {
 		if !strings.Contains(status, want) {
 			t.Errorf("status lacks %q:\n%s", want, status)
 		}
 	}
-	d.must("unban", bystander)
-	eventually(t, 5*time.Second, "let in again", func() bool { return get(bystander, "/logo.png") != 0 })
-	if status = d.must("status", "flask-auth"); !strings.Contains(status, "Currently banned:\t0\n") || !strings.Contains(status, "Total banned:\t1\n") {
+	d.Must("unban", bystander)
+	rig.Eventually(t, 5*time.Second, "let in again", func() bool { return get(bystander, "/logo.png") != 0 })
+	if status = d.Must("status", "flask-auth"); !strings.Contains(status, "Currently banned:\t0\n") || !strings.Contains(status, "Total banned:\t1\n") {
 		t.Errorf("status after unban:\n%s", status)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const walkthroughConfig = `
@@ -34,15 +36,15 @@ firewall: {backend: %s}
 // TestWalkthrough is the well-known first example of this kind of program: lines of a web server,
 // two jails, and the answers that an operator of fail2ban knows.
 func TestWalkthrough(t *testing.T) {
-	requirePrograms(t, "logger")
+	rig.RequirePrograms(t, "logger")
 	ns, backend := "", "observe"
 	if os.Geteuid() == 0 {
-		ns, backend = newHost(t), "nftables"
+		ns, backend = rig.NewNS(t), "nftables"
 	}
-	d := newDaemon(t, ns, fmt.Sprintf(walkthroughConfig, backend)).start()
+	d := rig.NewDaemon(t, ns, fmt.Sprintf(walkthroughConfig, backend)).Start()
 	const flood, viewer, slow, guesser = "198.18.1.1", "198.18.1.2", "198.18.1.3", "198.18.1.4"
 
-	if out := d.must("status"); out != "Status\n|- Number of jail:\t2\n`- Jail list:\tevery-request, wrong-login\n" {
+	if out := d.Must("status"); out != "Status\n|- Number of jail:\t2\n`- Jail list:\tevery-request, wrong-login\n" {
 		t.Errorf("status prints %q", out)
 	}
 	tree := func(jail string, failed, total, banned, totalBanned int, list string) {
@@ -58,7 +60,7 @@ func TestWalkthrough(t *testing.T) {
 			"   `- Banned IP list:\t%s\n", jail, failed, total, banned, totalBanned, list)
 		got := ""
 		for deadline := time.Now().Add(5 * time.Second); got != want && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-			got = d.must("status", jail)
+			got = d.Must("status", jail)
 		}
 		if got != want {
 			t.Fatalf("status %s prints\n%s\nwant\n%s", jail, got, want)
@@ -67,33 +69,33 @@ func TestWalkthrough(t *testing.T) {
 	tree("every-request", 0, 0, 0, 0, "")
 
 	// Pictures and styles are no requests to count, however many there are.
-	d.logger(access(viewer, "GET /logo.PNG", 200), access(viewer, "GET /a.css", 200), access(viewer, "GET /b.js", 200), access(viewer, "GET /favicon.ico", 404))
+	logger(d, access(viewer, "GET /logo.PNG", 200), access(viewer, "GET /a.css", 200), access(viewer, "GET /b.js", 200), access(viewer, "GET /favicon.ico", 404))
 	// Two pages, and the third when the second has passed: never three within it.
-	d.logger(access(slow, "GET /one", 200), access(slow, "GET /two", 200))
+	logger(d, access(slow, "GET /one", 200), access(slow, "GET /two", 200))
 	tree("every-request", 1, 2, 0, 0, "")
 	tree("every-request", 0, 2, 0, 0, "")
-	d.logger(access(slow, "GET /three", 200))
+	logger(d, access(slow, "GET /three", 200))
 	tree("every-request", 1, 3, 0, 0, "")
 
 	// Three pages at once.
-	d.logger(access(flood, "GET /", 200), access(flood, "POST /login", 302), access(flood, "GET /home", 200))
+	logger(d, access(flood, "GET /", 200), access(flood, "POST /login", 302), access(flood, "GET /home", 200))
 	tree("every-request", 0, 6, 1, 1, flood)
 	tree("wrong-login", 0, 0, 0, 0, "")
 
 	// A wrong password is a request too, and the second within ten seconds is one too many.
-	d.logger(access(guesser, "POST /login", 401))
+	logger(d, access(guesser, "POST /login", 401))
 	tree("wrong-login", 1, 1, 0, 0, "")
-	d.logger(access(guesser, "POST /login", 401))
+	logger(d, access(guesser, "POST /login", 401))
 	tree("wrong-login", 0, 2, 1, 1, guesser)
 	if ns != "" {
 		for addr, want := range map[string]bool{flood: true, guesser: true, viewer: false, slow: false} {
-			if holds(t, ns, "ban4", addr) != want {
+			if rig.Holds(t, ns, "ban4", addr) != want {
 				t.Errorf("%s in the kernel's set: want %t", addr, want)
 			}
 		}
 	}
 
-	bans := d.bans()
+	bans := d.Bans()
 	if len(bans) != 2 {
 		t.Fatalf("bans = %+v, want two", bans)
 	}
@@ -102,21 +104,21 @@ func TestWalkthrough(t *testing.T) {
 			t.Errorf("the ban of %s ends in %s, want an hour", b.Address, left)
 		}
 	}
-	if list := d.must("bans", "--jail", "every-request"); !strings.Contains(list, flood) || strings.Contains(list, guesser) {
+	if list := d.Must("bans", "--jail", "every-request"); !strings.Contains(list, flood) || strings.Contains(list, guesser) {
 		t.Errorf("bans --jail every-request prints\n%s", list)
 	}
 
-	d.must("unban", flood)
+	d.Must("unban", flood)
 	tree("every-request", 0, 8, 0, 1, "") // the total stays
-	if out, code := d.run("unban", flood); code != 1 {
+	if out, code := d.Run("unban", flood); code != 1 {
 		t.Errorf("a second unban exits with %d, want 1: %s", code, out)
 	}
-	if ns != "" && holds(t, ns, "ban4", flood) {
+	if ns != "" && rig.Holds(t, ns, "ban4", flood) {
 		t.Error("the kernel still holds the address after unban")
 	}
-	d.must("ban", viewer, "--jail", "every-request")
+	d.Must("ban", viewer, "--jail", "every-request")
 	tree("every-request", 0, 8, 1, 2, viewer)
-	d.must("unban", "--all")
+	d.Must("unban", "--all")
 	tree("every-request", 0, 8, 0, 2, "")
 	tree("wrong-login", 0, 2, 0, 1, "")
 }
@@ -128,11 +130,11 @@ func access(from, request string, code int) string {
 }
 
 // logger sends lines with the program of that name, as a web server's would come.
-func (d *daemon) logger(lines ...string) {
-	d.t.Helper()
-	cmd := exec.Command("logger", "--socket", d.dir+"/syslog.sock", "--tag", "nginx", "--priority", "local7.info")
+func logger(d *rig.Daemon, lines ...string) {
+	d.T.Helper()
+	cmd := exec.Command("logger", "--socket", d.Dir+"/syslog.sock", "--tag", "nginx", "--priority", "local7.info")
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		d.t.Fatalf("logger: %v\n%s", err, out)
+		d.T.Fatalf("logger: %v\n%s", err, out)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const (
@@ -95,11 +97,12 @@ func (v verdict) explain(at []time.Time) (why string) {
 // TestBesideFail2ban compares verdicts on one log: where they differ, fail2ban's counter was
 // rescaled, and ours is the exact window's.
 func TestBesideFail2ban(t *testing.T) {
-	require(t, python)
+	rig.RequireRoot(t)
+	rig.RequirePrograms(t, python)
 	if err := exec.Command(python, "-c", "import fail2ban.server.filter").Run(); err != nil {
-		require(t, "fail2ban-server (Debian's, with its modules for "+python+")")
+		rig.Require(t, false, "needs fail2ban-server (Debian's, with its modules for "+python+")")
 	}
-	log := bruteForce(size(4_000, 20_000, 200_000))
+	log := bruteForce(rig.Size(4_000, 20_000, 200_000))
 	theirs, theirTime := fail2banOn(t, log)
 	ours, ourTime := stockadeOn(t, log)
 
@@ -125,7 +128,7 @@ func TestBesideFail2ban(t *testing.T) {
 		why := their.explain(failures)
 		if why == "" {
 			t.Errorf("%s: banned by fail2ban: %v, by stockade: %v, and no rescaled counter explains it: %v at %s", addr, their.Banned, our, their.Counts, clocks(failures))
-		} else if differ <= 5 || *long {
+		} else if differ <= 5 || rig.Long() {
 			t.Logf("%s: fail2ban %v, stockade %v: %s", addr, their.Banned, our, why)
 		}
 	}
@@ -187,7 +190,7 @@ func stockadeOn(t *testing.T, log []event) (map[netip.Addr]bool, time.Duration) 
 	if err := errors.Join(os.WriteFile(file, []byte(config), 0o644), os.WriteFile(logFile, []byte(text.String()), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "replay", "--json", "--config", file, "--timezone", "UTC", "--now", "2026-03-06T00:00:00Z", logFile)
+	cmd := exec.Command(rig.Program(t, "stockade"), "replay", "--json", "--config", file, "--timezone", "UTC", "--now", "2026-03-06T00:00:00Z", logFile)
 	cmd.Stderr = os.Stderr
 	start := time.Now()
 	out, err := cmd.Output()

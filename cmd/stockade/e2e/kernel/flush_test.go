@@ -3,12 +3,13 @@ package kernel
 import (
 	"net/netip"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const flushConfig = `
@@ -19,15 +20,15 @@ firewall: {backend: nftables, owner: OWNER}
 
 // fill bans some addresses and waits until they are in the kernel.
 func (d *daemon) fill(n int) {
-	d.t.Helper()
+	d.T.Helper()
 	var b []byte
 	for i := range n {
 		b = appendFailure(b, time.Now().Format(time.Stamp), numbered(i))
 	}
 	if _, err := d.dial().Write(b); err != nil {
-		d.t.Fatal(err)
+		d.T.Fatal(err)
 	}
-	eventually(d.t, 30*time.Second, "the bans are in the kernel", func() bool { return len(d.set("ban4")) == n })
+	rig.Eventually(d.T, 30*time.Second, "the bans are in the kernel", func() bool { return len(d.set("ban4")) == n })
 }
 
 // TestForeignFlush: somebody runs `nft flush ruleset` twenty times; each time all bans are back
@@ -38,15 +39,15 @@ func TestForeignFlush(t *testing.T) {
 	const bans = 200
 	d.fill(bans)
 	var took []time.Duration
-	for range size(5, 20, 100) {
+	for range rig.Size(5, 20, 100) {
 		if err := d.nft("flush", "ruleset"); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		eventually(t, 30*time.Second, "the bans are back", func() bool { return len(d.set("ban4")) == bans })
+		rig.Eventually(t, 30*time.Second, "the bans are back", func() bool { return len(d.set("ban4")) == bans })
 		took = append(took, time.Since(start))
 	}
-	eventually(t, 10*time.Second, "status reports the change", func() bool { return strings.Contains(d.status(), "drift") })
+	rig.Eventually(t, 10*time.Second, "status reports the change", func() bool { return strings.Contains(d.status(), "drift") })
 	slices.Sort(took)
 	t.Logf("%d flushes, each of %d bans repaired: median %s, longest %s", len(took), bans, took[len(took)/2], took[len(took)-1])
 	if median := took[len(took)/2]; median > 2*time.Second {
@@ -101,10 +102,10 @@ func TestFlushWhileDown(t *testing.T) {
 // TestWithoutCapability is E9: a daemon that may not use the configured backend says so in one line
 // and ends at once.
 func TestWithoutCapability(t *testing.T) {
-	require(t, "setpriv")
+	rig.RequirePrograms(t, "setpriv")
 	d := newDaemon(t, strings.ReplaceAll(flushConfig, "OWNER", "auto"))
-	cmd := exec.Command("ip", "netns", "exec", d.ns, "setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin",
-		program, "serve", "--config", filepath.Join(d.dir, "stockade.yaml"))
+	cmd := exec.Command("ip", "netns", "exec", d.NS, "setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin",
+		rig.Program(t, "stockade"), "serve", "--config", d.Config)
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
 	took := time.Since(start)

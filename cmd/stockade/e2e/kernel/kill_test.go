@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stockade/cmd/stockade/control"
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const killConfig = `
@@ -22,7 +23,7 @@ firewall: {backend: nftables}
 // enforced is there after the restart, with its end; nothing is there that was not sent; and the
 // kernel holds what the store does.
 func TestKillTheDaemon(t *testing.T) {
-	rounds := size(4, 20, 200)
+	rounds := rig.Size(4, 20, 200)
 	d := newDaemon(t, killConfig)
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	sent := 0 // addresses so far
@@ -68,7 +69,7 @@ func TestKillTheDaemon(t *testing.T) {
 // loadAndKill sends failures of new addresses, notes what is acknowledged, and kills the daemon
 // that long after the first acknowledgement of this load. It returns how many addresses there are.
 func (d *daemon) loadAndKill(from int, after time.Duration, acknowledged map[netip.Addr]time.Time) int {
-	d.t.Helper()
+	d.T.Helper()
 	conn := d.dial()
 	sent, stop := make(chan int), make(chan struct{})
 	go func() {
@@ -91,9 +92,9 @@ func (d *daemon) loadAndKill(from int, after time.Duration, acknowledged map[net
 			}
 		}
 	}()
-	client, err := control.Dial(context.Background(), filepath.Join(d.dir, "control.sock"))
+	client, err := control.Dial(context.Background(), filepath.Join(d.Dir, "control.sock"))
 	if err != nil {
-		d.t.Fatal(err)
+		d.T.Fatal(err)
 	}
 	defer client.Close()
 	seen := make(chan struct{}) // something new was acknowledged
@@ -120,7 +121,7 @@ func (d *daemon) loadAndKill(from int, after time.Duration, acknowledged map[net
 	select {
 	case <-seen:
 	case <-time.After(30 * time.Second):
-		d.t.Error("nothing was acknowledged within 30 s")
+		d.T.Error("nothing was acknowledged within 30 s")
 	}
 	time.Sleep(after) // the moment of the kill is what is random here
 	d.signal(syscall.SIGKILL)

@@ -1,23 +1,20 @@
 package kernel
 
 import (
-	"context"
-	"io"
 	"math"
-	"net"
-	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 // TestSustainedBans: 20,000 new bans a second through the whole daemon, all of them in the kernel,
 // with the time from a line's arrival to its ban read back from the kernel.
 func TestSustainedBans(t *testing.T) {
 	const rate, median = 20_000, 5 * time.Millisecond
-	lasts := time.Duration(size(1, 2, 10)) * time.Second
+	lasts := time.Duration(rig.Size(1, 2, 10)) * time.Second
 	d := newDaemon(t, killConfig)
 	d.start()
 	conn := d.dial()
@@ -37,7 +34,7 @@ func TestSustainedBans(t *testing.T) {
 		time.Sleep(time.Millisecond) // the pace of the sender
 	}
 	took := time.Since(start)
-	eventually(t, 2*time.Minute, "every ban was read back", func() bool { return d.toKernel()["count"] == float64(total) })
+	rig.Eventually(t, 2*time.Minute, "every ban was read back", func() bool { return d.toKernel()["count"] == float64(total) })
 	settled := time.Since(start)
 	ran, waited := d.times()
 	ran, waited = ran-ranBefore, waited-waitedBefore
@@ -63,31 +60,14 @@ func TestSustainedBans(t *testing.T) {
 // toKernel reads the histogram of the times from line to kernel: counts by upper limit in seconds,
 // and "count".
 func (d *daemon) toKernel() map[string]float64 {
-	d.t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(d.dir, "control.sock"))
-	}}}
-	res, err := client.Get("http://stockade/metrics")
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		d.t.Fatal(err)
-	}
+	d.T.Helper()
 	all := make(map[string]float64)
-	for line := range strings.Lines(string(text)) {
-		rest, ok := strings.CutPrefix(line, "stockade_line_to_ban_seconds_")
-		if !ok {
-			continue
-		}
-		name, value, _ := strings.Cut(strings.TrimSpace(rest), " ")
-		if le, ok := strings.CutPrefix(name, `bucket{le="`); ok {
-			name = strings.TrimSuffix(le, `"}`)
-		}
-		if all[name], err = strconv.ParseFloat(value, 64); err != nil {
-			d.t.Fatalf("metric %q: %v", line, err)
+	for name, n := range d.Metrics() {
+		if name, ok := strings.CutPrefix(name, "stockade_line_to_ban_seconds_"); ok {
+			if le, ok := strings.CutPrefix(name, `bucket{le="`); ok {
+				name = strings.TrimSuffix(le, `"}`)
+			}
+			all[name] = float64(n)
 		}
 	}
 	return all

@@ -1,8 +1,6 @@
 package kernel
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -11,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"stockade/cmd/stockade/e2e/rig"
 	"stockade/jails/state"
 )
 
@@ -18,17 +17,17 @@ import (
 // the kernel and the daemon answers: into an empty kernel, onto what a stopped daemon left there,
 // and onto what a killed one did.
 func TestRestoreAtStart(t *testing.T) {
-	bans := size(5_000, 100_000, 1_000_000)
+	bans := rig.Size(5_000, 100_000, 1_000_000)
 	bar := time.Duration(bans) * 10 * time.Microsecond // 100,000 within 1 s, on two processors
 	d := newDaemon(t, killConfig)
-	end := fillState(t, filepath.Join(d.dir, "state"), bans)
+	end := fillState(t, filepath.Join(d.Dir, "state"), bans)
 	for _, how := range []string{"into an empty kernel", "onto a persisted table", "after kill -9"} {
 		start := time.Now()
 		d.start()
 		took := time.Since(start)
 		ran, waited := d.times()
-		t.Logf("%d bans %s: %s until the kernel is complete; processor time %s, waited %s for a processor; peak memory %s",
-			bans, how, took.Round(time.Millisecond), ran.Round(time.Millisecond), waited.Round(time.Millisecond), d.peakMemory())
+		t.Logf("%d bans %s: %s until the kernel is complete; processor time %s, waited %s for a processor; peak memory %d MiB",
+			bans, how, took.Round(time.Millisecond), ran.Round(time.Millisecond), waited.Round(time.Millisecond), d.Memory("VmHWM")>>20)
 		if ran > 2*5*bar {
 			t.Errorf("%s: processor time %s; two processors have %s", how, ran, 2*bar)
 		}
@@ -67,7 +66,7 @@ func fillState(t *testing.T, dir string, bans int) time.Time {
 
 // checkRestored asks nft for every ban, or for some where listing a set takes the kernel minutes.
 func (d *daemon) checkRestored(bans int, end time.Time) {
-	d.t.Helper()
+	d.T.Helper()
 	if bans <= 100_000 {
 		all := d.set("ban4")
 		wrong := 0
@@ -77,7 +76,7 @@ func (d *daemon) checkRestored(bans int, end time.Time) {
 			}
 		}
 		if len(all) != bans || wrong > 0 {
-			d.t.Errorf("nft lists %d elements, want %d; %d with another end", len(all), bans, wrong)
+			d.T.Errorf("nft lists %d elements, want %d; %d with another end", len(all), bans, wrong)
 		}
 	} else {
 		var keys []string
@@ -85,10 +84,10 @@ func (d *daemon) checkRestored(bans int, end time.Time) {
 			keys = append(keys, numbered(i).String())
 		}
 		if err := d.nft("get element inet stockade ban4 { " + strings.Join(keys, ", ") + " }"); err != nil {
-			d.t.Error(err)
+			d.T.Error(err)
 		}
 		if err := d.nft("get element inet stockade ban4 { " + numbered(bans).String() + " }"); err == nil {
-			d.t.Error("an address that is not banned is in the set")
+			d.T.Error("an address that is not banned is in the set")
 		}
 	}
 	n := 0
@@ -98,17 +97,6 @@ func (d *daemon) checkRestored(bans int, end time.Time) {
 		}
 	}
 	if n != bans {
-		d.t.Errorf("%d bans are shown as enforced, want %d", n, bans)
+		d.T.Errorf("%d bans are shown as enforced, want %d", n, bans)
 	}
-}
-
-func (d *daemon) peakMemory() string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			return strings.TrimSpace(rest)
-		}
-	}
-	d.t.Fatal(errors.Join(errors.New("no VmHWM"), err))
-	return ""
 }

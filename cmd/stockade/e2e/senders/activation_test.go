@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 // TestSocketActivation starts serve as systemd does: sockets from descriptor 3 on, their names and
@@ -21,7 +23,7 @@ func TestSocketActivation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
-	d := newDaemon(t, fmt.Sprintf(`
+	d := observe(t, fmt.Sprintf(`
 listeners:
   - {name: lan, transport: tcp, address: %q}
   - {name: local, transport: unixgram, path: %%DIR%%/log, mode: "0600"}
@@ -29,7 +31,7 @@ sources:
   - {name: web1, listener: lan, addresses: [127.0.0.1], jails: ["*"]}
   - {name: this-host, listener: local, jails: ["*"]}
 `, tcp.Addr()))
-	path := filepath.Join(d.dir, "log")
+	path := filepath.Join(d.Dir, "log")
 	gram, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -50,8 +52,8 @@ sources:
 	}
 	arrived := func(n int64) {
 		t.Helper()
-		if !within(10*time.Second, func() bool { return d.source("web1").Lines == n && d.source("this-host").Lines == n }) {
-			t.Fatalf("want %d lines each: %s", n, d.ask("sources"))
+		if !rig.Soon(10*time.Second, func() bool { return d.Source("web1").Lines == n && d.Source("this-host").Lines == n }) {
+			t.Fatalf("want %d lines each: %s", n, d.Ask("sources"))
 		}
 	}
 	both := func() { send("tcp", tcp.Addr().String()); send("unixgram", path) }
@@ -74,24 +76,24 @@ sources:
 		cmd.ExtraFiles = files
 	}
 	both() // it waits in the sockets
-	d.start(activated)
+	d.Start(activated)
 	arrived(1)
 	both()
 	arrived(2)
-	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := d.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if !within(10*time.Second, func() bool { return len(d.logged("reloaded")) == 1 }) {
+	if !rig.Soon(10*time.Second, func() bool { return len(d.Logged("reloaded")) == 1 }) {
 		t.Fatal("no reload")
 	}
 	both()
 	arrived(3)
-	d.stop()
+	d.Stop()
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("the socket file is systemd's, and gone: %v", err)
 	}
 	both() // nobody serves; systemd holds the sockets
-	d.start(activated)
+	d.Start(activated)
 	arrived(1)
 	t.Log("4 lines over each of two inherited sockets, 2 of them sent while nobody served: none lost")
 }
@@ -99,21 +101,21 @@ sources:
 // TestRenewedCertificate reloads after the certificate of a listener was renewed: new connections see
 // the new one, old ones go on. A broken one refuses the reload and leaves everything as it is.
 func TestRenewedCertificate(t *testing.T) {
-	port := freePort(t)
-	d := newDaemon(t, fmt.Sprintf(`
+	port := rig.FreePort(t)
+	d := observe(t, fmt.Sprintf(`
 listeners: [{name: secure, transport: tls, address: "127.0.0.1:%d", cert: %%DIR%%/server.pem, key: %%DIR%%/server.key, client_ca: %%DIR%%/ca.pem}]
 sources: [{name: web1, listener: secure, certificate: {san: web1.lan}, jails: ["*"]}]
 `, port))
-	certs := newCertificates(t, d.dir)
+	certs := newCertificates(t, d.Dir)
 	first, _ := certs.issue("server")
 	certs.issue("web1.lan")
-	d.start()
+	d.Start()
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	old := certs.dial("tls", address)
 	defer old.Close()
 
 	second, _ := certs.issue("server")
-	d.ask("reload")
+	d.Ask("reload")
 	next := certs.dial("tls", address)
 	defer next.Close()
 	if got := served(next); got != second.SerialNumber.String() {
@@ -126,7 +128,7 @@ sources: [{name: web1, listener: secure, certificate: {san: web1.lan}, jails: ["
 	if err := os.WriteFile(certs.path("server.pem"), []byte("noise"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, _ := exec.Command(stockade, "reload", "--config", d.config).CombinedOutput()
+	out, _ := exec.Command(rig.Program(t, "stockade"), "reload", "--config", d.Config).CombinedOutput()
 	if !strings.Contains(string(out), "server.pem") {
 		t.Errorf("reload with a broken certificate says %s", out)
 	}
@@ -139,7 +141,7 @@ sources: [{name: web1, listener: secure, certificate: {san: web1.lan}, jails: ["
 		if _, err := c.Write([]byte("<38>sshd: hello\n")); err != nil {
 			t.Fatal(err)
 		}
-		if !within(10*time.Second, func() bool { return d.source("web1").Lines == int64(i+1) }) {
+		if !rig.Soon(10*time.Second, func() bool { return d.Source("web1").Lines == int64(i+1) }) {
 			t.Fatalf("connection %d is dead", i)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 func setPassCredentials(c syscall.Conn) error {
@@ -33,8 +35,8 @@ func served(c net.Conn) string {
 // TestLimitsAreShown runs into the limits of a listener: each refusal is counted by reason under
 // `stockade sources`, and logged once a minute for a reason and a peer, however many there are.
 func TestLimitsAreShown(t *testing.T) {
-	port, strict := freePort(t), freePort(t)
-	d := newDaemon(t, fmt.Sprintf(`
+	port, strict := rig.FreePort(t), rig.FreePort(t)
+	d := observe(t, fmt.Sprintf(`
 listeners:
   - {name: lan, transport: tcp, address: "127.0.0.1:%d", max_connections: 8, framing: octet}
   - {name: old, transport: tcp, address: "127.0.0.1:%d", format: rfc5424}
@@ -43,7 +45,7 @@ sources:
   - {name: web1, listener: lan, addresses: [127.0.0.1], jails: ["*"]}
   - {name: old1, listener: old, addresses: [127.0.0.1], hostnames: [old1], jails: ["*"]}
   - {name: somebody, listener: local, uid: [%d], jails: ["*"]}
-`, port, strict, os.Getuid()+1)).start()
+`, port, strict, os.Getuid()+1)).Start()
 	say := func(port int, text string) net.Conn {
 		t.Helper()
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -58,11 +60,11 @@ sources:
 	}
 	wait := func(source, reason string, n int64) {
 		t.Helper()
-		if !within(10*time.Second, func() bool { return d.source(source).Refused[reason] == n }) {
-			t.Errorf("source %s: want %d %s, have %v", source, n, reason, d.source(source).Refused)
+		if !rig.Soon(10*time.Second, func() bool { return d.Source(source).Refused[reason] == n }) {
+			t.Errorf("source %s: want %d %s, have %v", source, n, reason, d.Source(source).Refused)
 		}
 		logged := 0
-		for _, r := range d.logged("refused") {
+		for _, r := range d.Logged("refused") {
 			if r["reason"] == reason {
 				logged++
 			}
@@ -91,7 +93,7 @@ sources:
 	wait("old1", "format", 30)
 
 	// Peers of no source have no row: the log names them, with what would allow them.
-	c, err := net.Dial("unixgram", filepath.Join(d.dir, "log"))
+	c, err := net.Dial("unixgram", filepath.Join(d.Dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,7 @@ sources:
 			t.Fatal(err)
 		}
 	}
-	if !within(10*time.Second, func() bool { return len(d.logged("refused")) == 5 }) {
-		t.Errorf("%d lines in the log, want 5", len(d.logged("refused")))
+	if !rig.Soon(10*time.Second, func() bool { return len(d.Logged("refused")) == 5 }) {
+		t.Errorf("%d lines in the log, want 5", len(d.Logged("refused")))
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 // certificates makes a CA and what it signs, as files of a folder: NAME.pem and NAME.key.
@@ -80,9 +82,9 @@ func (c *certificates) issue(name string) (*x509.Certificate, *ecdsa.PrivateKey)
 // the log, which names the peer and the mistake. The same mistake of one peer is named once a minute, so some
 // come from another address.
 func TestMistakesAreNamed(t *testing.T) {
-	needPrograms(t, "openssl", "curl", "logger")
-	plain, secure := freePort(t), freePort(t)
-	d := newDaemon(t, fmt.Sprintf(`
+	rig.RequirePrograms(t, "openssl", "curl", "logger")
+	plain, secure := rig.FreePort(t), rig.FreePort(t)
+	d := observe(t, fmt.Sprintf(`
 listeners:
   - {name: plain, transport: tcp, address: "127.0.0.1:%d"}
   - {name: secure, transport: tls, address: "127.0.0.1:%d", cert: %%DIR%%/server.pem, key: %%DIR%%/server.key, client_ca: %%DIR%%/ca.pem}
@@ -90,13 +92,13 @@ sources:
   - {name: lan, listener: plain, addresses: [127.0.0.0/8], jails: ["*"]}
   - {name: web1, listener: secure, certificate: {san: web1.lan}, jails: ["*"]}
 `, plain, secure))
-	certs := newCertificates(t, d.dir)
+	certs := newCertificates(t, d.Dir)
 	for _, name := range []string{"server", "web1.lan", "web2.lan"} {
 		certs.issue(name)
 	}
 	other := newCertificates(t, t.TempDir())
 	other.issue("web1.lan")
-	d.start()
+	d.Start()
 	client := func(c *certificates, name string) string {
 		return fmt.Sprintf(" -cert %s -key %s -CAfile %s", c.path(name+".pem"), c.path(name+".key"), certs.path("ca.pem"))
 	}
@@ -120,7 +122,7 @@ sources:
 		{"a sender that does not trust the listener", openssl(secure) + client(certs, "web1.lan") + " -verify_return_error -CAfile " + other.path("ca.pem"), "secure", "distrusted", []string{"ended the handshake: unknown certificate authority", "must trust the CA"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			from := len(d.out.String())
+			from := len(d.Log.String())
 			cmd := exec.Command("timeout", "10", "sh", "-c", tt.command)
 			in, w, err := os.Pipe()
 			if err != nil {
@@ -131,9 +133,9 @@ sources:
 			_, _ = cmd.CombinedOutput() // it fails, of course
 			_ = in.Close()
 			var lines []string
-			if !within(10*time.Second, func() bool {
+			if !rig.Soon(10*time.Second, func() bool {
 				lines = lines[:0]
-				for line := range strings.Lines(d.out.String()[from:]) {
+				for line := range strings.Lines(d.Log.String()[from:]) {
 					if strings.Contains(line, `"msg":"refused"`) {
 						lines = append(lines, line)
 					}

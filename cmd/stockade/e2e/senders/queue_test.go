@@ -9,11 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 // rsyslog is a real rsyslogd that forwards what its socket gets, and keeps it while it cannot.
 type rsyslog struct {
-	*process
+	*rig.Process
 	t  testing.TB
 	in net.Conn
 }
@@ -42,12 +44,12 @@ if $programname == "sshd" then action(type="omfwd" target="127.0.0.1" port=%q pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rsyslog{t: t, process: run(t, exec.Command("rsyslogd", "-n", "-f", conf, "-i", filepath.Join(dir, "pid")))}
-	if !within(20*time.Second, func() bool {
+	r := &rsyslog{t: t, Process: rig.Start(t, exec.Command("rsyslogd", "-n", "-f", conf, "-i", filepath.Join(dir, "pid")))}
+	if !rig.Soon(20*time.Second, func() bool {
 		r.in, err = net.Dial("unixgram", socket)
 		return err == nil
 	}) {
-		t.Fatalf("rsyslogd does not listen: %v\n%s", err, r.out)
+		t.Fatalf("rsyslogd does not listen: %v\n%s", err, r.Log)
 	}
 	t.Cleanup(func() { _ = r.in.Close() })
 	return r
@@ -66,7 +68,7 @@ const wrongPassword = "Failed password for root from %s port %d ssh2"
 // TestQueueAfterOutage releases a queue of two hours after an outage of the network, of Stockade
 // stopped, and of Stockade killed, for senders with each kind of stamp.
 func TestQueueAfterOutage(t *testing.T) {
-	needPrograms(t, "rsyslogd")
+	rig.RequirePrograms(t, "rsyslogd")
 	kolkata := time.FixedZone("", 5*3600+1800)
 	for i, sender := range []struct {
 		name, template, layout string
@@ -82,12 +84,12 @@ func TestQueueAfterOutage(t *testing.T) {
 			}
 			t.Run(sender.name+", "+outage, func(t *testing.T) {
 				t.Parallel()
-				port := freePort(t)
-				d := newDaemon(t, fmt.Sprintf(`
+				port := rig.FreePort(t)
+				d := observe(t, fmt.Sprintf(`
 listeners: [{name: lan, transport: tcp, address: "127.0.0.1:%d"}]
 sources: [{name: web1, listener: lan, addresses: [127.0.0.1], jails: ["*"]}]
 jails: [{name: sshd, filter: sshd, maxretry: 5, findtime: 10m, bantime: 1h}]
-`, port)).start()
+`, port)).Start()
 				c := newCable(t, port)
 				c.mend(-1)
 				_, target, _ := net.SplitHostPort(c.from)
@@ -99,29 +101,29 @@ jails: [{name: sshd, filter: sshd, maxretry: 5, findtime: 10m, bantime: 1h}]
 					failures++
 					r.log(at, sender.layout, pid, wrongPassword, address, 30000+pid)
 				}
-				counted := func() bool { return d.failed("sshd") >= failures }
+				counted := func() bool { return d.Jail("sshd").FailedTotal >= failures }
 
 				for i := range 3 { // live: the sender's clock becomes known
 					fail(now(), fmt.Sprintf("198.51.100.%d", 200+i))
 				}
-				if !within(10*time.Second, counted) {
-					t.Fatalf("%d of %d live failures", d.failed("sshd"), failures)
+				if !rig.Soon(10*time.Second, counted) {
+					t.Fatalf("%d of %d live failures", d.Jail("sshd").FailedTotal, failures)
 				}
 				before := failures
 				switch outage {
 				case "network":
 					c.cut()
 				case "stopped":
-					d.stop()
+					d.Stop()
 					c.cut()
 				case "killed":
-					if !within(10*time.Second, func() bool {
-						_, err := os.Stat(filepath.Join(d.dir, "state/sources.json"))
+					if !rig.Soon(10*time.Second, func() bool {
+						_, err := os.Stat(filepath.Join(d.Dir, "state/sources.json"))
 						return err == nil
 					}) {
 						t.Error("the sender's clock is not saved soon after it became known")
 					}
-					d.end(9)
+					d.End(9)
 					c.cut()
 				}
 				begin := now().Add(-2 * time.Hour)
@@ -144,17 +146,17 @@ jails: [{name: sshd, filter: sshd, maxretry: 5, findtime: 10m, bantime: 1h}]
 					r.log(at, sender.layout, 1, "Accepted password for user from 198.51.100.51 port 22 ssh2")
 				}
 				if outage != "network" {
-					d.start()
-					failures += d.failed("sshd") - before // what a restart keeps of the count
+					d.Start()
+					failures += d.Jail("sshd").FailedTotal - before // what a restart keeps of the count
 				}
 				c.mend(-1)
-				if !within(30*time.Second, counted) {
-					t.Fatalf("%d of %d failures of the queue", d.failed("sshd"), failures)
+				if !rig.Soon(30*time.Second, counted) {
+					t.Fatalf("%d of %d failures of the queue", d.Jail("sshd").FailedTotal, failures)
 				}
-				if got := d.failed("sshd"); got != failures {
+				if got := d.Jail("sshd").FailedTotal; got != failures {
 					t.Errorf("%d failures counted, %d sent", got, failures)
 				}
-				if list := d.bans(); len(list) != 0 {
+				if list := d.Bans(); len(list) != 0 {
 					t.Errorf("the queue banned %+v", list)
 				}
 
@@ -162,9 +164,9 @@ jails: [{name: sshd, filter: sshd, maxretry: 5, findtime: 10m, bantime: 1h}]
 				for range 5 {
 					fail(now(), "198.51.100.99")
 				}
-				var list []ban
-				if !within(10*time.Second, func() bool { list = d.bans(); return len(list) == 1 }) {
-					t.Fatalf("bans after live failures: %+v; %s", list, d.ask("sources"))
+				var list []rig.Ban
+				if !rig.Soon(10*time.Second, func() bool { list = d.Bans(); return len(list) == 1 }) {
+					t.Fatalf("bans after live failures: %+v; %s", list, d.Ask("sources"))
 				}
 				took := time.Since(began)
 				if list[0].Address != "198.51.100.99/32" || list[0].Start.Before(began.Add(-time.Second)) {
@@ -180,16 +182,16 @@ jails: [{name: sshd, filter: sshd, maxretry: 5, findtime: 10m, bantime: 1h}]
 // batch again, and what had arrived comes twice. Each line accuses an address of its own, so that
 // the addresses with a failure are the lines that arrived, and each must have one failure.
 func TestRepeatedLinesCountOnce(t *testing.T) {
-	needPrograms(t, "rsyslogd")
+	rig.RequirePrograms(t, "rsyslogd")
 	for _, template := range []string{traditional, withZone} {
 		t.Run(template, func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
-			d := newDaemon(t, fmt.Sprintf(`
+			port := rig.FreePort(t)
+			d := observe(t, fmt.Sprintf(`
 listeners: [{name: lan, transport: tcp, address: "127.0.0.1:%d"}]
 sources: [{name: web1, listener: lan, addresses: [127.0.0.1], jails: ["*"]}]
 jails: [{name: sshd, filter: sshd, maxretry: 5}]
-`, port)).start()
+`, port)).Start()
 			c := newCable(t, port)
 			_, target, _ := net.SplitHostPort(c.from)
 			r := startRsyslog(t, target, template)
@@ -201,24 +203,25 @@ jails: [{name: sshd, filter: sshd, maxretry: 5}]
 					lines++
 				}
 				c.mend(int64(60_000 + 777*cuts))
-				within(5*time.Second, func() bool { return !c.whole() })
+				rig.Soon(5*time.Second, func() bool { return !c.whole() })
 				c.cut()
 				// An outage is longer than the daemon needs to read what had arrived.
-				within(2*time.Second, func() bool { return d.source("web1").Refused["partial_frame"] > int64(2*cuts) })
+				rig.Soon(2*time.Second, func() bool { return d.Source("web1").Refused["partial_frame"] > int64(2*cuts) })
 				c.mend(-1)
 				arrives := func(try int) bool { // a line of its own each time: it may be lost in a dead socket
 					marker := fmt.Sprintf("198.19.%d.%d", cuts, try)
 					r.log(time.Now(), time.Stamp, try, wrongPassword, marker, 22)
-					return within(time.Second, func() bool { return strings.Contains(d.ask("explain", marker), "port 22") })
+					return rig.Soon(time.Second, func() bool { return strings.Contains(d.Ask("explain", marker), "port 22") })
 				}
 				for try := 0; !arrives(try); try++ {
 					if try == 30 {
-						t.Fatalf("nothing comes any more: %s\n%s", d.ask("sources"), r.out)
+						t.Fatalf("nothing comes any more: %s\n%s", d.Ask("sources"), r.Log)
 					}
 				}
 				c.cut()
-				total, distinct = d.counts("sshd")
-				again = int(d.source("web1").Lines) - distinct
+				jail := d.Jail("sshd")
+				total, distinct = jail.FailedTotal, jail.FailedCurrent
+				again = int(d.Source("web1").Lines) - distinct
 			}
 			t.Logf("%d cuts of the connection: %d distinct lines arrived, %d came again, %d failures counted", cuts, distinct, again, total)
 			if total != distinct {

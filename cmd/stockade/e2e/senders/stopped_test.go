@@ -10,25 +10,27 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 // TestSendersWhileStopped is bar F5 with real senders: Stockade stands still, and rsyslogd goes on
 // writing its own files, over TCP and over a local socket; afterwards lines flow again by themselves.
 func TestSendersWhileStopped(t *testing.T) {
-	needPrograms(t, "rsyslogd")
+	rig.RequirePrograms(t, "rsyslogd")
 	still := 1500 * time.Millisecond
-	if *long {
+	if rig.Long() {
 		still = time.Minute
 	}
-	port := freePort(t)
-	d := newDaemon(t, fmt.Sprintf(`
+	port := rig.FreePort(t)
+	d := observe(t, fmt.Sprintf(`
 listeners:
   - {name: lan, transport: tcp, address: "127.0.0.1:%d"}
   - {name: local, transport: unixgram, path: %%DIR%%/log}
 sources:
   - {name: web1, listener: lan, addresses: [127.0.0.1], jails: ["*"]}
   - {name: this-host, listener: local, jails: ["*"]}
-`, port)).start()
+`, port)).Start()
 	dir, err := os.MkdirTemp("", "rsl")
 	if err != nil {
 		t.Fatal(err)
@@ -47,17 +49,17 @@ $OMUxSockSocket %[4]s/log
 *.* :omuxsock:
 }
 call local
-`, dir, file, port, d.dir)
+`, dir, file, port, d.Dir)
 	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, exec.Command("rsyslogd", "-n", "-f", filepath.Join(dir, "conf"), "-i", filepath.Join(dir, "pid")))
+	r := rig.Start(t, exec.Command("rsyslogd", "-n", "-f", filepath.Join(dir, "conf"), "-i", filepath.Join(dir, "pid")))
 	var in net.Conn
-	if !within(20*time.Second, func() bool {
+	if !rig.Soon(20*time.Second, func() bool {
 		in, err = net.Dial("unixgram", filepath.Join(dir, "in"))
 		return err == nil
 	}) {
-		t.Fatalf("rsyslogd does not listen: %v\n%s", err, r.out)
+		t.Fatalf("rsyslogd does not listen: %v\n%s", err, r.Log)
 	}
 	defer in.Close()
 	sent := 0
@@ -72,11 +74,11 @@ call local
 		return strings.Count(string(text), "\n")
 	}
 	say()
-	if !within(10*time.Second, func() bool { return d.source("web1").Lines == 1 && d.source("this-host").Lines == 1 }) {
-		t.Fatalf("nothing arrives: %s\n%s", d.ask("sources"), r.out)
+	if !rig.Soon(10*time.Second, func() bool { return d.Source("web1").Lines == 1 && d.Source("this-host").Lines == 1 }) {
+		t.Fatalf("nothing arrives: %s\n%s", d.Ask("sources"), r.Log)
 	}
 
-	if err := d.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := d.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	var slowest time.Duration
@@ -86,18 +88,18 @@ call local
 		slowest = max(slowest, time.Since(began))
 	}
 	began := time.Now()
-	local := within(10*time.Second, func() bool { return written() == sent })
+	local := rig.Soon(10*time.Second, func() bool { return written() == sent })
 	behind := time.Since(began)
-	if err := d.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := d.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	began = time.Now()
-	if !within(20*time.Second, func() bool { return d.source("web1").Lines == int64(sent) }) {
-		t.Errorf("over TCP %d of %d lines arrived", d.source("web1").Lines, sent)
+	if !rig.Soon(20*time.Second, func() bool { return d.Source("web1").Lines == int64(sent) }) {
+		t.Errorf("over TCP %d of %d lines arrived", d.Source("web1").Lines, sent)
 	}
 	back := time.Since(began)
-	before := d.source("this-host").Lines
-	if !within(10*time.Second, func() bool { say(); return d.source("this-host").Lines > before }) {
+	before := d.Source("this-host").Lines
+	if !rig.Soon(10*time.Second, func() bool { say(); return d.Source("this-host").Lines > before }) {
 		t.Error("over the local socket nothing arrives any more")
 	}
 	t.Logf("F5: stopped for %s while %d lines came: rsyslogd wrote all to its file (%s behind), no program waited longer than %s; over TCP all arrived %s after we went on, over the local socket lines flow again",
