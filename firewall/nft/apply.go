@@ -81,44 +81,61 @@ func (e *Enforcer) plan(changes []firewall.Change, results []firewall.Result) (o
 		prefix netip.Prefix
 		scope  firewall.Scope
 	}
-	now := e.now()
 	last := make(map[key]int, len(changes))
 	for i, c := range changes {
 		last[key{c.Prefix, c.Scope}] = i
 	}
+	now := e.now()
 	ops = make([]op, 0, len(changes))
 	for i, c := range changes {
-		if j := last[key{c.Prefix, c.Scope}]; j != i {
+		if j := last[key{c.Prefix, c.Scope}]; j == i {
+			ops, nets = e.planOne(ops, nets, i, c, &results[i], now)
+		} else {
 			if later == nil {
 				later = make(map[int]int)
 			}
 			later[i] = j
-			continue
 		}
-		if err := firewall.CheckElement(c.Element); err != nil {
-			results[i].Err = err
-			continue
-		}
-		remove := gone(c, now)
-		if !remove && firewall.Protects(e.never, c.Prefix) {
-			results[i].Err = fmt.Errorf("prefix %s: %w", c.Prefix, firewall.ErrProtected)
-			continue
-		}
-		k := kindOf(c.Prefix, e.config.IPv6Prefix)
-		if k.interval() {
-			nets = append(nets, i)
-			continue
-		}
-		for _, v := range verdicts {
-			o := op{set: setID{k, c.Scope, v}, key: c.Prefix.Addr(), remove: remove || v != c.Verdict, change: i}
-			if !o.remove {
-				o.end, o.comment = c.End, cut(c.Comment)
-			}
-			ops = append(ops, o)
-		}
-		results[i].Enforced = true // until an operation says otherwise
 	}
 	return together(ops), nets, later
+}
+
+// planUnique is plan for changes of which none supersedes another.
+func (e *Enforcer) planUnique(changes []firewall.Change, results []firewall.Result) (ops []op, nets []int) {
+	now := e.now()
+	ops = make([]op, 0, len(changes))
+	for i, c := range changes {
+		ops, nets = e.planOne(ops, nets, i, c, &results[i], now)
+	}
+	return together(ops), nets
+}
+
+// planOne adds what the change of that index needs.
+func (e *Enforcer) planOne(ops []op, nets []int, i int, c firewall.Change, result *firewall.Result, now time.Time) ([]op, []int) {
+	if result.Err = firewall.CheckElement(c.Element); result.Err != nil {
+		return ops, nets
+	}
+	remove := gone(c, now)
+	if !remove && firewall.Protects(e.never, c.Prefix) {
+		result.Err = fmt.Errorf("prefix %s: %w", c.Prefix, firewall.ErrProtected)
+		return ops, nets
+	}
+	k := kindOf(c.Prefix, e.config.IPv6Prefix)
+	if k.interval() {
+		return ops, append(nets, i)
+	}
+	for _, v := range verdicts {
+		o := op{set: setID{k, c.Scope, v}, key: c.Prefix.Addr(), remove: remove || v != c.Verdict, change: i}
+		if o.remove && !e.sets[o.set] {
+			continue // there is nothing to remove
+		}
+		if !o.remove {
+			o.end, o.comment = c.End, cut(c.Comment)
+		}
+		ops = append(ops, o)
+	}
+	result.Enforced = true // until an operation says otherwise
+	return ops, nets
 }
 
 // together gives the operations set by set, each set's in their order: a list holds elements of one
@@ -207,24 +224,28 @@ func (e *Enforcer) known(changes []firewall.Change, results []firewall.Result, o
 	return out, some
 }
 
+// fitting is how many of the operations fit into one transaction.
+func (e *Enforcer) fitting(ops []op) int {
+	n, size, room := 0, 0, e.writer.batchRoom()
+	for n < len(ops) && n < maxBatch && size < room {
+		size += 3 * (entrySize + len(ops[n].comment))
+		n++
+	}
+	return n
+}
+
 // run carries the operations out in transactions.
 func (e *Enforcer) run(ctx context.Context, ops []op, results []firewall.Result) error {
-	room := e.writer.batchRoom()
 	full := make(map[setID]bool)
 	for len(ops) > 0 {
+		n := e.fitting(ops)
 		err := ctx.Err()
-		n, size := 0, 0
-		for n < len(ops) && n < maxBatch && size < room {
-			size += 3 * (entrySize + len(ops[n].comment))
-			n++
-		}
 		if err == nil {
 			err = e.transact(ops[:n], results, full)
 		}
 		if err != nil {
 			for _, o := range ops {
-				results[o.change].Enforced = false
-				results[o.change].Err = cmpErr(results[o.change].Err, err)
+				e.fail(o, results, err)
 			}
 			return err
 		}
@@ -343,13 +364,20 @@ func (e *Enforcer) encode(ops []op) {
 	}
 }
 
-// confirm reads the operations back. Elements that existed and kept their end or comment are
-// renewed: kernels before 6.12 change nothing of an element that is added again, later ones its
-// end alone, and its counter goes on.
+// confirm reads the operations back, and renews those that the kernel differs from.
 func (e *Enforcer) confirm(ops []op, results []firewall.Result) error {
 	differ, err := e.readBack(ops, results)
-	if err != nil || len(differ) == 0 {
+	if err != nil {
 		return err
+	}
+	return e.renew(differ, results)
+}
+
+// renew sets elements again that existed and kept their end or comment: kernels before 6.12 change
+// nothing of an element that is added again, later ones its end alone, and its counter goes on.
+func (e *Enforcer) renew(differ []op, results []firewall.Result) error {
+	if len(differ) == 0 {
+		return nil
 	}
 	for i := range differ {
 		differ[i].renew = true
@@ -362,7 +390,7 @@ func (e *Enforcer) confirm(ops []op, results []firewall.Result) error {
 		}
 		return nil
 	}
-	differ, err = e.readBack(differ, results)
+	differ, err := e.readBack(differ, results)
 	for _, o := range differ {
 		e.fail(o, results, fmt.Errorf("set %s: %w", o.set.name(), errReadBack))
 	}
@@ -371,26 +399,60 @@ func (e *Enforcer) confirm(ops []op, results []firewall.Result) error {
 
 // readBack asks for each operation's key and gives the operations that the kernel differs from.
 func (e *Enforcer) readBack(ops []op, results []firewall.Result) ([]op, error) {
-	queries := make([]query, len(ops))
-	for i, o := range ops {
-		queries[i] = query{set: o.set.name(), key: o.key, present: !o.remove}
+	ask := e.asked.reset()
+	for _, o := range ops {
+		ask.add(o)
 	}
-	if err := get(e.reader, e.config.Table, queries); err != nil {
+	if err := get(e.reader, e.config.Table, ask.queries); err != nil {
 		return nil, fmt.Errorf("read back: %w", err)
 	}
+	return e.differing(ops, ask.queries, results), nil
+}
+
+// differing gives the operations that their answers differ from.
+func (e *Enforcer) differing(ops []op, answers []query, results []firewall.Result) []op {
 	var differ []op
-	for i, q := range queries {
-		o := ops[i]
-		asked := q.found != o.remove && (o.remove || q.ends(o.end) && q.entry.comment == o.comment)
+	for i := range answers {
+		q, o := &answers[i], &ops[i]
 		switch {
 		case q.err != nil:
-			e.fail(o, results, fmt.Errorf("set %s: %w", q.set, q.err))
-		case asked:
+			e.fail(*o, results, fmt.Errorf("set %s: %w", q.set, q.err))
+		case q.agrees(o):
 			e.sample(o)
-			e.filled[o.set] = q.at
+			if i == len(ops)-1 || ops[i+1].set != o.set {
+				e.filled[o.set] = q.at
+			}
 		default:
-			differ = append(differ, o)
+			differ = append(differ, *o)
 		}
 	}
-	return differ, nil
+	return differ
+}
+
+// asked is the memory of queries, which is used again.
+type asked struct {
+	queries []query
+	set     setID // of the last one
+	name    string
+}
+
+func (a *asked) reset() *asked {
+	a.queries = a.queries[:0]
+	return a
+}
+
+// add asks for what an operation is about.
+func (a *asked) add(o op) {
+	if a.name == "" || a.set != o.set {
+		a.set, a.name = o.set, o.set.name()
+	}
+	a.queries = append(a.queries, query{set: a.name, key: o.key, present: !o.remove})
+}
+
+// agrees says whether the kernel has what the operation makes of its element.
+func (q *query) agrees(o *op) bool {
+	if o.remove {
+		return !q.found
+	}
+	return q.found && q.ends(o.end) && q.entry.comment == o.comment
 }

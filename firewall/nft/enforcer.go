@@ -49,8 +49,10 @@ type Enforcer struct {
 	lib      *nftables.Conn // writes through the socket of writer
 	writer   *link
 	reader   *link
-	port     uint32 // of the writer's socket
-	owned    bool   // the table belongs to the writer's socket
+	port     uint32  // of the writer's socket
+	spare    []*link // sockets that were borrowed, to be used again
+	asked    asked
+	owned    bool // the table belongs to the writer's socket
 	sets     map[setID]bool
 	nets     map[setID]*netSet
 	never    []netip.Prefix
@@ -184,7 +186,39 @@ func (e *Enforcer) Close() error {
 		return nil
 	}
 	e.closed = true
-	return errors.Join(e.lib.CloseLasting(), e.reader.close())
+	err := errors.Join(e.lib.CloseLasting(), e.reader.close())
+	for _, l := range e.spare {
+		err = errors.Join(err, l.close())
+	}
+	e.spare = nil
+	return err
+}
+
+// borrow gives a socket that belongs to the caller until giveBack.
+func (e *Enforcer) borrow() (*link, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, errClosed
+	}
+	if n := len(e.spare) - 1; n >= 0 {
+		l := e.spare[n]
+		e.spare = e.spare[:n]
+		return l, nil
+	}
+	l, err := dial(e.netns)
+	return l, permission(err)
+}
+
+// giveBack keeps a borrowed socket, whose requests were answered in full, for others.
+func (e *Enforcer) giveBack(l *link) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || len(e.spare) >= reconcileWorkers {
+		_ = l.close()
+		return
+	}
+	e.spare = append(e.spare, l)
 }
 
 // setList is the sets that hold elements, in the order of their rules.

@@ -210,7 +210,7 @@ func (e *Enforcer) element(id setID, n entry) firewall.Element {
 }
 
 // ends says whether the entry found ends when it should; the zero time is never.
-func (q query) ends(end time.Time) bool {
+func (q *query) ends(end time.Time) bool {
 	if end.IsZero() || q.entry.remaining == 0 {
 		return end.IsZero() && q.entry.remaining == 0
 	}

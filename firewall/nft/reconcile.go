@@ -6,23 +6,33 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"stockade/firewall"
 )
 
-// reconcileChunk is how many desired elements are worked on while others wait for the lock.
-const reconcileChunk = 4096
+const (
+	// reconcilePiece is how many desired elements are worked on at a time.
+	reconcilePiece = 4096
+	// reconcileWorkers is how many pieces are worked on at once: while the kernel takes one, another
+	// is asked for, on a socket of its own.
+	reconcileWorkers = 2
+)
 
 // reconciliation is one run of Reconcile.
 type reconciliation struct {
 	e       *Enforcer
-	report  firewall.Report
-	nets    []firewall.Change // of all chunks: they are written together
 	foreign firewall.Foreign
 	keys    map[elementKey]bool // of what is desired, where others are looked for
-	empty   map[setID]bool      // sets that held nothing at the start
+	empty   map[setID]bool      // sets by whether they held nothing at the start
+
+	mu     sync.Mutex // guards what follows
+	report firewall.Report
+	nets   []firewall.Change // of all pieces: they are written together
+	err    error             // the first one
 }
 
 type elementKey struct {
@@ -40,17 +50,7 @@ func (e *Enforcer) Reconcile(ctx context.Context, desired iter.Seq[firewall.Elem
 	if err := r.findEmpty(); err != nil {
 		return r.report, err
 	}
-	chunk := make([]firewall.Change, 0, reconcileChunk)
-	for el := range desired {
-		chunk = append(chunk, firewall.Change{Element: el})
-		if len(chunk) == cap(chunk) {
-			if err := r.chunk(ctx, chunk); err != nil {
-				return r.report, err
-			}
-			chunk = chunk[:0]
-		}
-	}
-	if err := r.chunk(ctx, chunk); err != nil {
+	if err := r.pieces(ctx, desired); err != nil {
 		return r.report, err
 	}
 	if err := r.finishNets(ctx); err != nil {
@@ -61,6 +61,61 @@ func (e *Enforcer) Reconcile(ctx context.Context, desired iter.Seq[firewall.Elem
 	}
 	err := r.others(ctx)
 	return r.report, err
+}
+
+// pieces hands what is desired to workers, of which it starts as many as there are pieces for.
+func (r *reconciliation) pieces(ctx context.Context, desired iter.Seq[firewall.Element]) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	work := make(chan []firewall.Change)                   // unbuffered
+	used := make(chan []firewall.Change, reconcileWorkers) // pieces whose memory is free again
+	var workers sync.WaitGroup
+	started := 0
+	hand := func(piece []firewall.Change) bool {
+		if started < reconcileWorkers {
+			started++
+			workers.Go(func() {
+				if err := r.work(inner, work, used); err != nil {
+					r.mu.Lock()
+					r.err = cmpErr(r.err, err)
+					r.mu.Unlock()
+					cancel()
+				}
+			})
+		}
+		select {
+		case work <- piece:
+			return true
+		case <-inner.Done():
+			return false
+		}
+	}
+	fresh := func() []firewall.Change {
+		select {
+		case piece := <-used:
+			return piece[:0]
+		default:
+			return nil
+		}
+	}
+	var piece []firewall.Change
+	for el := range desired {
+		if r.keys != nil {
+			r.keys[elementKey{el.Prefix, el.Scope}] = true
+		}
+		if piece = append(piece, firewall.Change{Element: el}); len(piece) == reconcilePiece {
+			if !hand(piece) {
+				break
+			}
+			piece = fresh()
+		}
+	}
+	if len(piece) > 0 {
+		hand(piece)
+	}
+	close(work)
+	workers.Wait()
+	return cmpErr(r.err, ctx.Err())
 }
 
 // findEmpty notes the sets that hold nothing: what is desired in them need not be asked for.
@@ -98,58 +153,66 @@ func (e *Enforcer) isEmpty(id setID) (bool, error) {
 	return empty, nil
 }
 
-// chunk makes some desired elements true.
-func (r *reconciliation) chunk(ctx context.Context, changes []firewall.Change) error {
-	if err := ctx.Err(); err != nil {
+// work makes pieces true until there are no more.
+func (r *reconciliation) work(ctx context.Context, work <-chan []firewall.Change, used chan<- []firewall.Change) error {
+	l, err := r.e.borrow()
+	if err != nil {
 		return err
 	}
-	e := r.e
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return errClosed
+	defer r.e.giveBack(l)
+	w := reconciler{r: r, link: l}
+	for piece := range work {
+		if err := w.piece(ctx, piece); err != nil {
+			return err
+		}
+		select {
+		case used <- piece:
+		default:
+		}
 	}
-	results := make([]firewall.Result, len(changes))
+	return nil
+}
+
+// reconciler works on one piece at a time. It holds the Enforcer's lock while it writes, not while
+// it asks.
+type reconciler struct {
+	r       *reconciliation
+	link    *link
+	asked   asked
+	results []firewall.Result
+}
+
+// piece makes some desired elements true.
+func (w *reconciler) piece(ctx context.Context, changes []firewall.Change) error {
+	e, r := w.r.e, w.r
 	now := e.now()
-	kept := changes[:0:0]
-	for _, c := range changes {
-		if r.keys != nil {
-			r.keys[elementKey{c.Prefix, c.Scope}] = true
-		}
-		if gone(c, now) {
-			continue
-		}
-		r.report.Desired++
-		kept = append(kept, c)
+	changes = slices.DeleteFunc(changes, func(c firewall.Change) bool { return gone(c, now) })
+	w.results = append(w.results[:0], make([]firewall.Result, len(changes))...)
+	ops, nets, err := w.plan(ctx, changes)
+	if err == nil {
+		ops, err = w.different(ops)
 	}
-	changes = kept
-	results = results[:len(changes)]
-	ops, nets, _ := e.plan(changes, results)
+	if err == nil {
+		err = w.run(ctx, ops)
+	}
+	const fromNets, written = 1, 2
+	how := make([]uint8, len(changes))
+	for _, o := range ops {
+		how[o.change] = written
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, i := range nets {
+		how[i] = fromNets
 		r.nets = append(r.nets, changes[i])
 	}
-	err := e.ensureSets(changes, results, ops, nil)
-	if err == nil {
-		ops, _ = e.known(changes, results, ops, nil)
-		ops, err = r.different(ops, results)
-	}
-	if err == nil {
-		err = e.run(ctx, ops, results)
-	}
-	set := make(map[int]bool, len(ops))
-	for _, o := range ops {
-		set[o.change] = true
-	}
-	isNet := make(map[int]bool, len(nets))
-	for _, i := range nets {
-		isNet[i] = true
-	}
-	for i, res := range results {
+	r.report.Desired += len(changes)
+	for i, res := range w.results {
 		switch {
-		case isNet[i]:
+		case how[i] == fromNets:
 		case !res.Enforced:
-			r.failed(res.Err)
-		case set[i]:
+			r.failed(cmpErr(res.Err, err))
+		case how[i] == written:
 			r.report.Set++
 		default:
 			r.report.Present++
@@ -158,52 +221,123 @@ func (r *reconciliation) chunk(ctx context.Context, changes []firewall.Change) e
 	return err
 }
 
-func (r *reconciliation) failed(err error) {
-	r.report.Failed++
-	if r.report.Err == nil {
-		r.report.Err = err
+// plan makes operations of the changes, and the sets that they need.
+func (w *reconciler) plan(ctx context.Context, changes []firewall.Change) ([]op, []int, error) {
+	e := w.r.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, nil, errClosed
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	ops, nets := e.planUnique(changes, w.results)
+	err := e.ensureSets(changes, w.results, ops, nil)
+	if err == nil {
+		ops, _ = e.known(changes, w.results, ops, nil)
+	}
+	return ops, nets, err
 }
 
-// different leaves out the operations whose outcome the kernel already has.
-func (r *reconciliation) different(ops []op, results []firewall.Result) ([]op, error) {
-	e := r.e
-	queries := make([]query, 0, len(ops))
-	asked := make([]int, 0, len(ops))
-	for i, o := range ops {
-		if empty, known := r.empty[o.set]; known && !empty {
-			queries = append(queries, query{set: o.set.name(), key: o.key, present: !o.remove})
-			asked = append(asked, i)
+// failed counts an element that could not be made true. r.mu is held.
+func (r *reconciliation) failed(err error) {
+	r.report.Failed++
+	r.report.Err = cmpErr(r.report.Err, err)
+}
+
+// different leaves out the operations whose outcome the kernel already has. It keeps their order.
+func (w *reconciler) different(ops []op) ([]op, error) {
+	e := w.r.e
+	ask := w.asked.reset()
+	for _, o := range ops {
+		if empty, known := w.r.empty[o.set]; known && !empty {
+			ask.add(o)
 		}
 	}
-	if err := get(e.reader, e.config.Table, queries); err != nil {
+	if err := get(w.link, e.config.Table, ask.queries); err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	same := make(map[int]bool)
-	for j, q := range queries {
-		o := &ops[asked[j]]
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out, answers := ops[:0], ask.queries
+	for _, o := range ops {
+		empty, known := w.r.empty[o.set]
+		if empty || !known { // or it is a set that we have just made
+			if !o.remove {
+				out = append(out, o)
+			}
+			continue
+		}
+		q := &answers[0]
+		answers = answers[1:]
 		switch {
 		case q.err != nil:
 			return nil, fmt.Errorf("read set %s: %w", q.set, q.err)
-		case !q.found && o.remove:
-			same[asked[j]] = true
-		case q.found && !o.remove && q.ends(o.end) && q.entry.comment == o.comment:
-			same[asked[j]] = true
-			e.sample(*o)
-		default:
+		case !q.agrees(&o):
 			o.renew = q.found
+			out = append(out, o)
+		case !o.remove:
+			e.sample(&o)
 		}
-	}
-	out := make([]op, 0, len(ops))
-	for i, o := range ops {
-		empty, known := r.empty[o.set]
-		absent := empty || !known // a set we have just made
-		if same[i] || absent && o.remove {
-			continue
-		}
-		out = append(out, o)
 	}
 	return out, nil
+}
+
+// run carries operations out and reads them back.
+func (w *reconciler) run(ctx context.Context, ops []op) error {
+	e := w.r.e
+	full := make(map[setID]bool)
+	for len(ops) > 0 {
+		n := e.fitting(ops)
+		if err := w.transact(ctx, ops[:n], full); err != nil {
+			for _, o := range ops {
+				e.fail(o, w.results, err)
+			}
+			return err
+		}
+		ops = ops[n:]
+	}
+	return nil
+}
+
+// transact carries some operations out in one transaction and reads them back without the lock.
+func (w *reconciler) transact(ctx context.Context, ops []op, full map[setID]bool) error {
+	e := w.r.e
+	if written, err := w.write(ctx, ops, full); err != nil || !written {
+		return err
+	}
+	ask := w.asked.reset()
+	for _, o := range ops {
+		ask.add(o)
+	}
+	if err := get(w.link, e.config.Table, ask.queries); err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return errClosed
+	}
+	return e.renew(e.differing(ops, ask.queries, w.results), w.results)
+}
+
+// write reports whether the operations were written and are to be read back. Those that the kernel
+// refuses as a whole are done with: each was tried on its own.
+func (w *reconciler) write(ctx context.Context, ops []op, full map[setID]bool) (bool, error) {
+	e := w.r.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false, errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if err := e.write(ops); err != nil && !errors.Is(err, errUnknown) {
+		return false, e.transact(ops, w.results, full)
+	}
+	return true, nil
 }
 
 // finishNets makes the desired prefixes true in one go.

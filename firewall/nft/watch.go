@@ -290,7 +290,7 @@ func (e *Enforcer) lookAtElements() (string, error) {
 const samplesPerSet = 64
 
 // sample remembers some of the elements that were set, for lookAtElements.
-func (e *Enforcer) sample(o op) {
+func (e *Enforcer) sample(o *op) {
 	keys := e.samples[o.set]
 	switch {
 	case o.remove:
