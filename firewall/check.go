@@ -24,8 +24,12 @@ func CheckElement(e Element) error {
 	return nil
 }
 
-// Protects says whether one of the prefixes holds all of p.
+// Protects says whether one of the prefixes holds all of p, or the IPv4 prefix that p stands for
+// (see Embedded). A p that stands for all of IPv4 is taken to be protected.
 func Protects(never []netip.Prefix, p netip.Prefix) bool {
+	if inner, ok := Embedded(p); ok && (inner.Bits() == 0 || Protects(never, inner)) {
+		return true
+	}
 	for _, n := range never {
 		if n.Bits() <= p.Bits() && n.Contains(p.Addr()) {
 			return true

@@ -176,19 +176,28 @@ func newMatrixRig(t *testing.T, m *matrix, maxRetry int) *rig {
 	for _, s := range sources.All() {
 		r.sources[s.Name] = s
 	}
-	for level := range matrixLevels { // identities resolve to their sources, and to those of no other transport
+	return r
+}
+
+// resolves checks that each identity is its source's, and that of no source on another transport.
+func (m *matrix) resolves(t *testing.T) {
+	t.Helper()
+	sources, err := receiver.NewSources(m.sources, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for level := range matrixLevels {
 		for i := range matrixSources {
+			peer := m.peer(level, i)
 			for other := range matrixLevels {
-				peer := m.peer(level, i)
-				got := sources.Resolve(fmt.Sprintf("listener%d", other), &peer)
-				want := r.sources[fmt.Sprintf("source%d-%d", level, i)]
-				if (got == want) != (other == level) {
-					t.Fatalf("peer %d of transport %d is %v on transport %d", i, level, got, other)
+				s := sources.Resolve(fmt.Sprintf("listener%d", other), &peer)
+				is := s != nil && s.Name == fmt.Sprintf("source%d-%d", level, i)
+				if is != (other == level) {
+					t.Fatalf("peer %d of transport %d is %v on transport %d", i, level, s, other)
 				}
 			}
 		}
 	}
-	return r
 }
 
 // judged puts the entries and waits until the workers have dealt with every match.
@@ -216,6 +225,7 @@ func TestGrantMatrix(t *testing.T) {
 	const seeds = 2
 	for seed := range uint64(seeds) {
 		m := newMatrix(rand.New(rand.NewPCG(seed, 5)))
+		m.resolves(t)
 		r := newMatrixRig(t, m, 3)
 		var lines []*receiver.Entry
 		want := make(map[string]bool)

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"github.com/gaissmai/bart"
+
+	"stockade/firewall"
 )
 
 // Layer is one origin of protected prefixes. Each layer is replaced as a whole.
@@ -83,7 +85,7 @@ func (g *Guard) Protects(prefix netip.Prefix) (why string, protected bool) {
 			return why + " " + p.String() + " inside it", true
 		}
 	}
-	if inner, ok := embedded(prefix); ok {
+	if inner, ok := firewall.Embedded(prefix); ok {
 		return g.Protects(inner)
 	}
 	return "", false
@@ -96,24 +98,4 @@ func (g *Guard) Prefixes() []netip.Prefix {
 		all = append(all, p)
 	}
 	return all
-}
-
-var (
-	nat64  = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
-	sixto4 = netip.MustParsePrefix("2002::/16")    // RFC 3056
-)
-
-// embedded returns the IPv4 prefix that an IPv6 one stands for.
-func embedded(p netip.Prefix) (netip.Prefix, bool) {
-	if !p.Addr().Is6() {
-		return netip.Prefix{}, false
-	}
-	b := p.Addr().As16()
-	switch {
-	case nat64.Contains(p.Addr()) && p.Bits() >= nat64.Bits():
-		return netip.PrefixFrom(netip.AddrFrom4([4]byte(b[12:16])), p.Bits()-nat64.Bits()).Masked(), true
-	case sixto4.Contains(p.Addr()) && p.Bits() >= sixto4.Bits():
-		return netip.PrefixFrom(netip.AddrFrom4([4]byte(b[2:6])), min(p.Bits()-sixto4.Bits(), 32)).Masked(), true
-	}
-	return netip.Prefix{}, false
 }
