@@ -36,6 +36,9 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		}
 		return
 	}
+	if p.sings(jail.Name, b, it, m) {
+		return
+	}
 	addr := m.Addr.Unmap().WithZone("")
 	if !addr.IsValid() {
 		return // an id that is no address: nothing a firewall could drop

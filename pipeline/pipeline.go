@@ -40,6 +40,7 @@ type Options struct {
 	Log      *slog.Logger
 
 	Event      func(Event)     // told of each ban and unban, in order, off the way of a line; it must not block; nil: nobody
+	Canary     func(Canary)    // told of each line that was sent to prove its way; it must not block; nil: such lines count
 	Causes     func() []string // why bans may not work on this host, a sentence each; nil: unknown
 	Dir        string          // where the clocks of the sources are kept; "": nowhere
 	IPv6Prefix int             // bits of the prefix that an IPv6 address is counted as; 0: 64
@@ -54,6 +55,7 @@ type Pipeline struct {
 	quotas *Quotas
 
 	successes *Successes
+	canary    func(Canary)
 	witnesses *witnesses
 	leaks     *leaks
 
@@ -82,6 +84,7 @@ func New(o Options) *Pipeline {
 		quotas: o.Quotas,
 
 		successes: o.Successes,
+		canary:    o.Canary,
 
 		dir:     o.Dir,
 		v6bits:  cmp.Or(o.IPv6Prefix, 64),

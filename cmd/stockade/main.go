@@ -71,7 +71,7 @@ func (a *app) root() *cobra.Command {
 		a.serve(), a.check(),
 		a.status(), a.jails(), a.sources(), a.bans(), a.explain(),
 		a.ban(), a.unban(), a.approve(), a.reload(), a.ping(), a.version(), a.regex(), a.filters(), a.pki(),
-		a.replay(), a.doctor(), a.notify(), a.firewall(),
+		a.replay(), a.doctor(), a.notify(), a.firewall(), a.shadow(), a.promote(), a.canary(), a.log(),
 		a.configs(), a.client(), a.top(), a.man(),
 	)
 	return root

@@ -41,6 +41,16 @@ func (a *app) printStatus(st control.Status) error {
 			return err
 		}
 	}
+	if p := st.Pending; p != nil {
+		if err := a.printf("PENDING the configuration goes back at %s unless confirmed: stockade reload confirm\n", shortTime(p.Until)); err != nil {
+			return err
+		}
+	}
+	for _, n := range st.Notes {
+		if err := a.printf("NOTE %s\n", n); err != nil {
+			return err
+		}
+	}
 	names := make([]string, len(st.Jails))
 	for i, j := range st.Jails {
 		names[i] = j.Name

@@ -162,6 +162,9 @@ func (s *session) set(ctx context.Context, d Daemon, args []string) error {
 		return s.refuse(invalid)
 	}
 	jail, action, rest := args[0], args[1], args[2:]
+	if isLog(jail) {
+		return s.logging(ctx, d, jail, action)
+	}
 	if hint, ok := serverSettings[jail]; ok {
 		return usagef("set %s is not supported: %s", jail, hint)
 	}
@@ -220,9 +223,7 @@ func (s *session) banIP(ctx context.Context, d Daemon, jail string, args []strin
 
 // serverSettings are what fail2ban sets at its server, and where that is set here.
 var serverSettings = map[string]string{
-	"loglevel":      "log.level in the configuration, then stockade reload",
-	"logtarget":     "the log goes to standard error, and from there to the journal",
-	"syslogsocket":  "the log goes to standard error, and from there to the journal",
+	"syslogsocket":  "the log goes to log.target: standard error, and from there to the journal, or a file",
 	"dbfile":        "state_dir in the configuration",
 	"dbmaxmatches":  "ten lines are kept with each ban: stockade explain ADDR",
 	"dbpurgeage":    "offenders are remembered for 30 days after their last ban",

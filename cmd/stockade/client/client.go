@@ -23,7 +23,9 @@ type Daemon interface {
 	Bans(ctx context.Context, jail string) (control.List[control.Ban], error)
 	Ban(ctx context.Context, r control.BanRequest) (control.BanResult, error)
 	Unban(ctx context.Context, r control.UnbanRequest) (control.UnbanResult, error)
-	Reload(ctx context.Context) (control.ReloadResult, error)
+	Reload(ctx context.Context, r control.ReloadRequest) (control.ReloadResult, error)
+	Log(ctx context.Context) (control.LogState, error)
+	SetLog(ctx context.Context, r control.LogRequest) (control.LogState, error)
 }
 
 // Options say how to answer.
@@ -130,12 +132,11 @@ func (s *session) command(ctx context.Context, args []string) error {
 		return nil
 	case "echo":
 		return s.say("%s", strings.Join(rest, " "))
-	case "flushlogs":
-		return s.say("logs: flushed")
 	}
 	do, ok := map[string]func(context.Context, Daemon, []string) error{
 		"ping": s.ping, "version": s.version, "status": s.status, "stats": s.stats, "statistics": s.stats,
 		"banned": s.banned, "unban": s.unban, "reload": s.reload, "get": s.get, "set": s.set,
+		"flushlogs": s.flushLogs,
 	}[name]
 	if !ok {
 		return s.refuse("Invalid command")
@@ -181,7 +182,7 @@ func (s *session) reload(ctx context.Context, d Daemon, args []string) error {
 			}
 		}
 	}
-	if _, err := d.Reload(ctx); err != nil {
+	if _, err := d.Reload(ctx, control.ReloadRequest{}); err != nil {
 		return err
 	}
 	return s.say("OK")

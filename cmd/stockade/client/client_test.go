@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type fake struct {
 	total map[string]int64
 	clock time.Time
 	err   error // of everything
+	log   control.LogState
 }
 
 func newFake() *fake { return &fake{total: map[string]int64{}, clock: begin} }
@@ -87,8 +89,17 @@ func (f *fake) Unban(_ context.Context, r control.UnbanRequest) (control.UnbanRe
 	return control.UnbanResult{Unbanned: int64(before - len(f.bans))}, f.err
 }
 
-func (f *fake) Reload(context.Context) (control.ReloadResult, error) {
+func (f *fake) Reload(context.Context, control.ReloadRequest) (control.ReloadResult, error) {
 	return control.ReloadResult{}, f.err
+}
+
+func (f *fake) Log(context.Context) (control.LogState, error) {
+	return control.LogState{Level: cmp.Or(f.log.Level, "info"), Format: "json", Target: cmp.Or(f.log.Target, "stderr")}, f.err
+}
+
+func (f *fake) SetLog(ctx context.Context, r control.LogRequest) (control.LogState, error) {
+	f.log.Level, f.log.Target = cmp.Or(r.Level, f.log.Level), cmp.Or(r.Target, f.log.Target)
+	return f.Log(ctx)
 }
 
 const configText = `
@@ -164,7 +175,6 @@ func TestWhatIsNotSupportedNamesTheNativeWay(t *testing.T) {
 		"set sshd delignoreip 1.2.3.4": "write ignoreip",
 		"set sshd bantime 600":         "write bantime",
 		"set sshd addlogpath /x":       "change the jail",
-		"set loglevel DEBUG":           "log.level",
 		"get dbfile":                   "state_dir",
 		"get sshd failregex":           "stockade config show",
 		"reload --unban":               "stockade unban --all",

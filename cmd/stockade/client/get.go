@@ -16,6 +16,9 @@ func (s *session) get(ctx context.Context, d Daemon, args []string) error {
 	if len(args) == 0 {
 		return s.refuse(invalid)
 	}
+	if isLog(args[0]) {
+		return s.logging(ctx, d, args[0], "")
+	}
 	if hint, ok := serverSettings[args[0]]; ok {
 		return usagef("get %s is not supported: %s", args[0], hint)
 	}

@@ -66,6 +66,9 @@ func (c checker) all(cfg *Config) {
 	c.absolute("state_dir", cfg.StateDir)
 	c.choice("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	c.choice("log.format", cfg.Log.Format, "auto", "text", "json")
+	if cfg.Log.Target != LogStderr {
+		c.absolute("log.target", cfg.Log.Target)
+	}
 	c.control(cfg.Control)
 	tail.Validate(cfg.Tails, c.report)
 	journald.Validate(cfg.Journals, c.report)

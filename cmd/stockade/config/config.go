@@ -43,4 +43,8 @@ type ControlConfig struct {
 type LogConfig struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
 	Format string `yaml:"format"` // auto, text, json
+	Target string `yaml:"target"` // LogStderr, or the absolute path of a file
 }
+
+// LogStderr is the target of a log that goes to standard error, which is the journal in a unit.
+const LogStderr = "stderr"

@@ -11,7 +11,7 @@ const defaultFile = "built-in default"
 // baseDefaults hold for every configuration.
 const baseDefaults = `state_dir: $STATE
 control: {socket: $RUN/control.sock}
-log: {level: info, format: auto}
+log: {level: info, format: auto, target: stderr}
 defaults: {maxretry: 5, findtime: 10m, bantime: 1h, increment: {enabled: true, multipliers: [1, 4, 24, 168]}}
 protect_lan: true
 firewall: {backend: nftables, table: stockade, verdict: drop, owner: auto, ipv6_prefix: 64}

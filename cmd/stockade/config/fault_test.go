@@ -16,8 +16,8 @@ func TestFaultsAndTheirPlaces(t *testing.T) {
 		{"key behind a tabless CRLF", "log:\r\n  level: info\r\n  lvl: x\r\n", `3:3: log.lvl: unknown key "lvl"; did you mean "level"?`},
 		{"key behind wide characters", "log: {format: 'ä€', lvl: x}", `1:21: log.lvl: unknown key "lvl"; did you mean "level"?` + "\n" + `1:15: log.format: "ä€" is not one of auto, text, json`},
 		{"duplicate key", "log: {level: info}\nstate_dir: /a\nlog: {}", `3:1: log: key "log" is written twice; first on line 1`},
-		{"scalar for a mapping", "log: info", `1:6: log: is a single value ("info"); want a mapping with "level", "format"`},
-		{"list for a mapping", "log: [info]", `1:6: log: is a list; want a mapping with "level", "format"`},
+		{"scalar for a mapping", "log: info", `1:6: log: is a single value ("info"); want a mapping with "level", "format", "target"`},
+		{"list for a mapping", "log: [info]", `1:6: log: is a list; want a mapping with "level", "format", "target"`},
 		{"mapping for a list", "never_ban: {a: b}", `1:12: never_ban: is a mapping; want a list, such as [a, b]`},
 		{"scalar for a list", "never_ban: 192.0.2.1", `1:12: never_ban: is a single value ("192.0.2.1"); want a list, such as [a, b]`},
 		{"list for a scalar", "state_dir: [a]", `1:12: state_dir: is a list; want a single value`},
@@ -64,7 +64,7 @@ func TestFaultsAndTheirPlaces(t *testing.T) {
 		{"deep", strings.Repeat("[", 33), `1:33: more than 32 levels of lists and mappings`},
 		{"many keys", "log:\n" + strings.Repeat("  level: info\n", 501), `502:3: more than 500 keys in one mapping`},
 		{"many words", strings.Repeat("-\n", 110_000), `: has 110000 words and signs; at most 100000 are read`},
-		{"long words are cut", "log: {level: [], " + strings.Repeat("x", 500) + ": 1}", `1:18: log.` + strings.Repeat("x", 500) + `: unknown key "` + strings.Repeat("x", 80) + `"...; legal: level, format` + "\n1:14: log.level: is a list; want a single value"},
+		{"long words are cut", "log: {level: [], " + strings.Repeat("x", 500) + ": 1}", `1:18: log.` + strings.Repeat("x", 500) + `: unknown key "` + strings.Repeat("x", 80) + `"...; legal: level, format, target` + "\n1:14: log.level: is a list; want a single value"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := write(t, map[string]string{"": c.text})

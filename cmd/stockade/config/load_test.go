@@ -103,7 +103,7 @@ func TestFileReplacesTheHostDefaultAndKeepsTheRest(t *testing.T) {
 	if len(c.Listeners)+len(c.Jails)+len(c.Sources) != 0 {
 		t.Errorf("a file stands alone, yet %+v %+v %+v", c.Listeners, c.Jails, c.Sources)
 	}
-	if c.Log != (LogConfig{"debug", "auto"}) || c.Firewall.Table != "stockade" || c.Defaults.Increment.Factor != 2 ||
+	if c.Log != (LogConfig{"debug", "auto", "stderr"}) || c.Firewall.Table != "stockade" || c.Defaults.Increment.Factor != 2 ||
 		!cmp.Equal(c.Defaults.Increment.Multipliers, []int{1, 4, 24, 168}) {
 		t.Errorf("defaults of scalars: %+v", c)
 	}

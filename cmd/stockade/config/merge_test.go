@@ -41,7 +41,7 @@ jails:
 	})
 	l := mustLoad(t, o)
 	c := l.Config
-	if c.Log != (LogConfig{"debug", "json"}) {
+	if c.Log != (LogConfig{"debug", "json", "stderr"}) {
 		t.Errorf("log %+v", c.Log)
 	}
 	if want := []string{"192.0.2.1", "192.0.2.4", "192.0.2.5"}; !cmp.Equal(c.NeverBan, want) {

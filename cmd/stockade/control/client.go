@@ -162,9 +162,38 @@ func (c *Client) Release(ctx context.Context, r SourceRequest) (ReleaseResult, e
 	return call[ReleaseResult](ctx, c, http.MethodPost, "/v1/release", r)
 }
 
-// Reload makes the daemon read its configuration again.
-func (c *Client) Reload(ctx context.Context) (ReloadResult, error) {
-	return call[ReloadResult](ctx, c, http.MethodPost, "/v1/reload", struct{}{})
+// Reload makes the daemon read its configuration again, or confirms the one in force.
+func (c *Client) Reload(ctx context.Context, r ReloadRequest) (ReloadResult, error) {
+	return call[ReloadResult](ctx, c, http.MethodPost, "/v1/reload", r)
+}
+
+// Shadow asks what a shadow jail would have banned, "" for all of them.
+func (c *Client) Shadow(ctx context.Context, jail string) (List[Shadow], error) {
+	path := "/v1/shadow"
+	if jail != "" {
+		path += "?" + url.Values{"jail": {jail}}.Encode()
+	}
+	return call[List[Shadow]](ctx, c, http.MethodGet, path, nil)
+}
+
+// CanaryKey asks for what a source needs to send canaries.
+func (c *Client) CanaryKey(ctx context.Context, r CanaryRequest) (CanaryKey, error) {
+	return call[CanaryKey](ctx, c, http.MethodPost, "/v1/canary", r)
+}
+
+// Canaries asks for the canaries that arrived.
+func (c *Client) Canaries(ctx context.Context) (List[Canary], error) {
+	return call[List[Canary]](ctx, c, http.MethodGet, "/v1/canary", nil)
+}
+
+// Log asks how the daemon logs.
+func (c *Client) Log(ctx context.Context) (LogState, error) {
+	return call[LogState](ctx, c, http.MethodGet, "/v1/log", nil)
+}
+
+// SetLog changes how the daemon logs.
+func (c *Client) SetLog(ctx context.Context, r LogRequest) (LogState, error) {
+	return call[LogState](ctx, c, http.MethodPost, "/v1/log", r)
 }
 
 // NotifyTest sends a test over one channel.

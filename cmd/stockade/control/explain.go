@@ -23,6 +23,7 @@ type Explain struct {
 	Earlier   List[Earlier] `json:"earlier"`   // bans that ended
 	Refused   List[Refused] `json:"refused"`   // refused lines that name it, as far as they are kept
 	Foreign   List[Foreign] `json:"foreign"`   // rules of other tables that stop its packets
+	Waiting   List[Waiting] `json:"waiting"`   // bans that wait for the quota of their source
 	Notes     List[string]  `json:"notes"`     // what could not be asked, and what bypasses us
 }
 
@@ -68,6 +69,15 @@ type Element struct {
 	Bytes   int64        `json:"bytes"`
 }
 
+// Waiting is a ban that begins when the quota of its source allows it.
+type Waiting struct {
+	Address  netip.Prefix `json:"address"`
+	Jail     string       `json:"jail"`
+	Source   string       `json:"source"`
+	Since    time.Time    `json:"since"` // when its last failure asked for it
+	Failures int64        `json:"failures"`
+}
+
 // Earlier is what is remembered of bans that ended. Evidence is of the latest one and kept 7 days.
 type Earlier struct {
 	Jail     string         `json:"jail"`
@@ -108,6 +118,9 @@ func (e *Explain) verdict() string {
 		return fmt.Sprintf("not banned and never will be: %s protects it%s", e.NeverBan, e.foreignVerdict())
 	case len(e.Foreign) > 0:
 		return "not banned by us" + e.foreignVerdict()
+	case len(e.Waiting) > 0:
+		w := e.Waiting[0]
+		return fmt.Sprintf("not banned yet: the ban in jail %s waits for the quota of source %s; `stockade approve --source %s` begins it", w.Jail, w.Source, w.Source)
 	case len(e.Windows) > 0:
 		w := e.Windows[0]
 		for _, x := range e.Windows[1:] {

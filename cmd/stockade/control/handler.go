@@ -57,7 +57,14 @@ func (h *handler) routes(mux muxer) {
 	post(h, mux, "/v1/unban", h.unban)
 	post(h, mux, "/v1/approve", h.approve)
 	post(h, mux, "/v1/release", h.release)
-	post(h, mux, "/v1/reload", func(ctx context.Context, _ struct{}) (ReloadResult, error) { return s.Reload.Reload(ctx) })
+	post(h, mux, "/v1/reload", h.reload)
+	list(h, mux, "/v1/shadow", func(ctx context.Context, q url.Values) ([]Shadow, error) {
+		return s.Shadow.Shadow(ctx, q.Get("jail"))
+	}, "jail")
+	list(h, mux, "/v1/canary", func(ctx context.Context, _ url.Values) ([]Canary, error) { return s.Canaries.Canaries(ctx) })
+	post(h, mux, "/v1/canary", h.canary)
+	get(h, mux, "/v1/log", func(ctx context.Context, _ url.Values) (LogState, error) { return s.Log.Log(ctx) })
+	post(h, mux, "/v1/log", h.setLog)
 	post(h, mux, "/v1/notify/test", h.notifyTest)
 	mux.Handle("GET /metrics", h.allow(roleRead, metricsHandler(s, log).ServeHTTP))
 	mux.Handle("/", h.allow(roleRead, func(w http.ResponseWriter, r *http.Request) {

@@ -98,7 +98,12 @@ var bodies = map[string]struct{ req, res any }{
 	"POST /v1/approve":      {control.SourceRequest{}, control.ApproveResult{}},
 	"POST /v1/notify/test":  {control.NotifyRequest{}, control.NotifyResult{}},
 	"POST /v1/release":      {control.SourceRequest{}, control.ReleaseResult{}},
-	"POST /v1/reload":       {struct{}{}, control.ReloadResult{}},
+	"POST /v1/reload":       {control.ReloadRequest{}, control.ReloadResult{}},
+	"GET /v1/shadow":        {nil, []control.Shadow{}},
+	"GET /v1/canary":        {nil, []control.Canary{}},
+	"POST /v1/canary":       {control.CanaryRequest{}, control.CanaryKey{}},
+	"GET /v1/log":           {nil, control.LogState{}},
+	"POST /v1/log":          {control.LogRequest{}, control.LogState{}},
 }
 
 func TestOpenAPIHasEveryField(t *testing.T) {
@@ -240,6 +245,8 @@ func kindOf(typ reflect.Type) string {
 		return "string"
 	case reflect.Bool:
 		return "boolean"
+	case reflect.Float64:
+		return "number"
 	}
 	return "integer"
 }
@@ -255,7 +262,7 @@ func TestOpenAPIHasEveryStatus(t *testing.T) {
 	bearer := []string{"Authorization", "Bearer " + secret, "Content-Type", jsonType}
 	good := map[string]string{
 		"/v1/ban": `{"address":"192.0.2.7"}`, "/v1/unban": `{"address":"192.0.2.7"}`, "/v1/approve": `{"source":"this-host"}`,
-		"/v1/release": `{"source":"this-host"}`, "/v1/reload": `{}`, "/v1/notify/test": `{"name":"good"}`,
+		"/v1/release": `{"source":"this-host"}`, "/v1/reload": `{}`, "/v1/canary": `{"source":"this-host"}`, "/v1/log": `{}`, "/v1/notify/test": `{"name":"good"}`,
 		"/v1/explain": "?address=192.0.2.7", "/v1/status/{jail}": "",
 	}
 	seen := make(map[string]map[string]bool) // by operation
@@ -275,9 +282,11 @@ func TestOpenAPIHasEveryStatus(t *testing.T) {
 	}
 	for _, op := range slices.Sorted(maps.Keys(ops)) {
 		method, path, _ := strings.Cut(op, " ")
-		query, body := good[path], ""
+		query, body := "", ""
 		if method == "POST" {
-			query, body = "", good[path]
+			body = good[path]
+		} else if strings.HasPrefix(good[path], "?") {
+			query = good[path]
 		}
 		try(op, web, query, body, bearer...)
 		try(op, web, query, body)
@@ -295,6 +304,9 @@ func TestOpenAPIHasEveryStatus(t *testing.T) {
 	status, _ := ask(t, web, "GET", "https://"+addr+"/v1/status/nope", "", bearer...)
 	note("GET /v1/status/{jail}", status)
 	try("POST /v1/notify/test", web, "", `{"name":"bad"}`, bearer...)
+	try("POST /v1/reload", web, "", `{"keep":true}`, bearer...)
+	try("POST /v1/canary", web, "", `{"source":"this-host","jail":"web","forget":true}`, bearer...)
+	try("GET /v1/shadow", web, "?jail=sshd", "", bearer...)
 	try("POST /v1/ban", web, "", `{"address":"203.0.113.7"}`, bearer...)
 	try("POST /v1/ban", web, "", `{"address":"198.51.100.0/24"}`, bearer...)
 	try("POST /v1/unban", web, "", `{"address":"198.51.100.1"}`, bearer...)

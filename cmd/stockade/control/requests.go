@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -74,6 +75,66 @@ func (h *handler) notifyTest(ctx context.Context, r NotifyRequest) (NotifyResult
 		return NotifyResult{}, err
 	}
 	return h.s.NotifyTest.NotifyTest(ctx, r)
+}
+
+func (h *handler) reload(ctx context.Context, r ReloadRequest) (ReloadResult, error) {
+	if err := r.check(); err != nil {
+		return ReloadResult{}, err
+	}
+	return h.s.Reload.Reload(ctx, r)
+}
+
+// The bounds of the time for a confirmation.
+const (
+	minConfirm Seconds = 10
+	maxConfirm Seconds = 86400
+)
+
+func (r *ReloadRequest) check() error {
+	switch {
+	case r.Keep && r.Confirm != 0:
+		return usage("reload: confirm and keep exclude each other")
+	case r.Confirm != 0 && (r.Confirm < minConfirm || r.Confirm > maxConfirm):
+		return usage("reload: a time of %d s for the confirmation must be between %d and %d", r.Confirm, minConfirm, maxConfirm)
+	}
+	return nil
+}
+
+func (h *handler) canary(ctx context.Context, r CanaryRequest) (CanaryKey, error) {
+	if err := r.check(); err != nil {
+		return CanaryKey{}, err
+	}
+	return h.s.CanaryKey.CanaryKey(ctx, r)
+}
+
+func (r *CanaryRequest) check() error {
+	if r.Source == "" {
+		return usage("canary: no source named")
+	}
+	if err := checkName("source", r.Source); err != nil {
+		return err
+	}
+	return checkName("jail", r.Jail)
+}
+
+func (h *handler) setLog(ctx context.Context, r LogRequest) (LogState, error) {
+	if err := r.check(); err != nil {
+		return LogState{}, err
+	}
+	return h.s.SetLog.SetLog(ctx, r)
+}
+
+// maxTarget is the longest path of a file on Linux, in bytes.
+const maxTarget = 4095
+
+func (r *LogRequest) check() error {
+	if !slices.Contains([]string{"", "debug", "info", "warn", "error"}, r.Level) {
+		return usage("log: the level %q is not one of debug, info, warn, error", cut(r.Level))
+	}
+	if len(r.Target) > maxTarget || strings.ContainsFunc(r.Target, unicode.IsControl) {
+		return usage("log: a target has at most %d bytes and no control characters", maxTarget)
+	}
+	return nil
 }
 
 func (r *SourceRequest) check() error {

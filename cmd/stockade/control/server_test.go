@@ -224,7 +224,7 @@ func TestClientRoundTrip(t *testing.T) {
 	}
 	fake.FailReload(&control.Error{Code: control.CodeBadConfig, Message: "bad configuration",
 		Problems: []control.Problem{{File: "stockade.yaml", Line: 3, Column: 5, Severity: "error", Message: "unknown key"}}})
-	if _, err = c.Reload(ctx); !errors.As(err, &refused) || refused.Code != control.CodeBadConfig || len(refused.Problems) != 1 {
+	if _, err = c.Reload(ctx, control.ReloadRequest{}); !errors.As(err, &refused) || refused.Code != control.CodeBadConfig || len(refused.Problems) != 1 {
 		t.Fatalf("Reload = %v", err)
 	}
 	if _, err := c.Version(ctx); err != nil {

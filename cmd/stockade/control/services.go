@@ -64,10 +64,38 @@ type Doctor interface {
 	Doctor(ctx context.Context, jail string) (Diagnosis, error)
 }
 
-// Reloader reads the configuration again. A bad one changes nothing and is CodeBadConfig with
-// its Problems.
+// Reloader reads the configuration again, or confirms the one in force. A bad one changes nothing
+// and is CodeBadConfig with its Problems; with nothing to confirm it is CodeNotFound.
 type Reloader interface {
-	Reload(ctx context.Context) (ReloadResult, error)
+	Reload(ctx context.Context, r ReloadRequest) (ReloadResult, error)
+}
+
+// Shadower tells what shadow jails would have banned: one, or all when jail is "". An unknown jail is
+// CodeUsage, one that enforces CodeRefused.
+type Shadower interface {
+	Shadow(ctx context.Context, jail string) ([]Shadow, error)
+}
+
+// CanarySetter hands out what a source needs to send canaries. Unknown sources and jails, and a
+// source that may not feed the jail, are CodeUsage.
+type CanarySetter interface {
+	CanaryKey(ctx context.Context, r CanaryRequest) (CanaryKey, error)
+}
+
+// CanaryLister lists the canaries that arrived since the start, by source and jail.
+type CanaryLister interface {
+	Canaries(ctx context.Context) ([]Canary, error)
+}
+
+// Logger tells how the daemon logs.
+type Logger interface {
+	Log(ctx context.Context) (LogState, error)
+}
+
+// LogSetter changes how the daemon logs until it is reloaded with another log section or started
+// again. A target that cannot be opened is CodeUsage and changes nothing.
+type LogSetter interface {
+	SetLog(ctx context.Context, r LogRequest) (LogState, error)
 }
 
 // NotifyTester sends a test over one channel and returns once it was delivered. An unknown channel is
@@ -96,6 +124,11 @@ type Services struct {
 	Explain    Explainer
 	Doctor     Doctor
 	Reload     Reloader
+	Shadow     Shadower
+	CanaryKey  CanarySetter
+	Canaries   CanaryLister
+	Log        Logger
+	SetLog     LogSetter
 	NotifyTest NotifyTester
 	Metrics    Meter
 }
@@ -114,6 +147,11 @@ type Daemon interface {
 	Explainer
 	Doctor
 	Reloader
+	Shadower
+	CanarySetter
+	CanaryLister
+	Logger
+	LogSetter
 	NotifyTester
 	Meter
 }
@@ -122,6 +160,7 @@ type Daemon interface {
 func ServicesOf(d Daemon) Services {
 	return Services{
 		Status: d, JailReport: d, Jails: d, Sources: d, Bans: d,
-		Ban: d, Unban: d, Approve: d, Release: d, Explain: d, Doctor: d, Reload: d, NotifyTest: d, Metrics: d,
+		Ban: d, Unban: d, Approve: d, Release: d, Explain: d, Doctor: d, Reload: d,
+		Shadow: d, CanaryKey: d, Canaries: d, Log: d, SetLog: d, NotifyTest: d, Metrics: d,
 	}
 }

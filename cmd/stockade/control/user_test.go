@@ -34,7 +34,7 @@ func helperClient(ctx context.Context, socket string) {
 	fmt.Println("BAN", verdict(err))
 	_, err = c.Unban(ctx, control.UnbanRequest{Address: target})
 	fmt.Println("UNBAN", verdict(err))
-	_, err = c.Reload(ctx)
+	_, err = c.Reload(ctx, control.ReloadRequest{})
 	fmt.Println("RELOAD", verdict(err))
 	c.Close()
 }

@@ -92,6 +92,14 @@ type Status struct {
 	Version  string           `json:"version"` // set by the server
 	Started  time.Time        `json:"started"`
 	Jails    List[JailStatus] `json:"jails"`
+	Pending  *Pending         `json:"pending"` // the configuration that waits for its confirmation, or null
+	Notes    List[string]     `json:"notes"`   // what the operator should know and is no fault, one sentence each
+}
+
+// Pending is a configuration that is in force and goes back unless it is confirmed.
+type Pending struct {
+	Since time.Time `json:"since"` // when the last confirmed configuration was left
+	Until time.Time `json:"until"` // when it comes back
 }
 
 // Degraded is one reason why "you are protected" is not wholly true. Each item of
@@ -229,9 +237,26 @@ type ReleaseResult struct {
 	Released bool `json:"released"`
 }
 
+// ReloadRequest asks to read the configuration again. At most one field is set.
+type ReloadRequest struct {
+	// Confirm is how long the new configuration may stay without a confirmation, 10 s to 1 d; 0: it
+	// needs none, unless one before it waits: its time then goes on.
+	Confirm Seconds `json:"confirm,omitempty"`
+	Keep    bool    `json:"keep,omitempty"` // reads nothing: confirms what is in force
+}
+
 // ReloadResult is the outcome of a reload that succeeded.
 type ReloadResult struct {
-	Warnings List[Problem] `json:"warnings"`
+	Warnings     List[Problem]   `json:"warnings"`
+	ConfirmUntil *time.Time      `json:"confirm_until"` // it goes back then unless it is confirmed; null: it stays
+	Promoted     List[Promotion] `json:"promoted"`      // jails that began to enforce
+}
+
+// Promotion says what became of the bans that a jail had only reported when it began to enforce.
+type Promotion struct {
+	Jail   string `json:"jail"`
+	Began  int64  `json:"began"`  // hold now
+	Spared int64  `json:"spared"` // were lifted: the address logged in lately, or looks like a proxy
 }
 
 // NotifyRequest names a channel of `notify`.

@@ -49,6 +49,9 @@ func (d *daemon) Explain(ctx context.Context, t control.Target) (control.Explain
 			e.Ignored = append(e.Ignored, control.Ignored{Jail: j.Name, Entry: "ignoreip"})
 		}
 	}
+	for _, b := range d.admission.Quotas.Held(t.Prefix) {
+		e.Waiting = append(e.Waiting, control.Waiting{Address: b.Prefix, Jail: b.Jail, Source: b.Source, Since: b.Start, Failures: int64(b.Failures)})
+	}
 	e.Refused = d.refused(t.Counted(d.v6bits()))
 	d.askKernel(ctx, &e, t, bans)
 	return e, nil

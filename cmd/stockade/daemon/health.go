@@ -80,6 +80,7 @@ func (h *health) Run(ctx context.Context) error {
 			notifySystemd("STATUS=" + status)
 		}
 		told.update(h.d.named(), h.d.notifier.Post)
+		h.d.sayLeftOut()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -189,6 +190,7 @@ func (h *health) look(now time.Time) {
 	h.lookAtSources(now, add)
 	h.lookAtCertificates(now, add)
 	h.lookAtDisk(add)
+	h.lookAtCanaries(add)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range next {

@@ -18,6 +18,7 @@ type inputs struct {
 	failed chan error
 
 	mu    sync.Mutex
+	ended bool     // Run stops them: none is started any more
 	order []string // keys in the order of the configuration
 	open  map[string]*input
 }
@@ -105,7 +106,9 @@ func (in *inputs) setOrderLocked(plugs []plug) {
 func (in *inputs) Run(ctx context.Context) error {
 	in.mu.Lock()
 	for _, i := range in.open {
-		i.running = start(i.task, in.failed)
+		if i.running == nil { // a reload came before
+			i.running = start(i.task, in.failed)
+		}
 	}
 	for _, i := range in.open {
 		select {
@@ -122,6 +125,7 @@ func (in *inputs) Run(ctx context.Context) error {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.ended = true
 	all := slices.Collect(maps.Values(in.open))
 	errs := make([]error, len(all))
 	var stopping sync.WaitGroup
@@ -138,6 +142,9 @@ func (in *inputs) Run(ctx context.Context) error {
 func (in *inputs) Swap(plugs []plug) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if in.ended {
+		return errors.New("stockade is stopping")
+	}
 	wanted := make(map[string]plug, len(plugs))
 	for _, p := range plugs {
 		wanted[p.key] = p
@@ -188,7 +195,12 @@ func (in *inputs) startLocked(p plug) error {
 }
 
 func (in *inputs) closeLocked(key string) {
-	if err := in.open[key].running.stop(); err != nil {
+	i := in.open[key]
+	stop := func() error { return closeTask(i.task) }
+	if i.running != nil {
+		stop = i.running.stop
+	}
+	if err := stop(); err != nil {
 		in.log.Warn("an input did not stop cleanly", "input", key, "err", err)
 	}
 	delete(in.open, key)

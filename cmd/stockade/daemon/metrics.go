@@ -173,7 +173,7 @@ func (d *daemon) stateMetrics() []control.Metric {
 
 // reasons are the names of degraded states, so that a series exists before the state does.
 var reasons = []string{
-	"certificate", "disk", "drift", "enforcer", "firewall", "ineffective", "observe_fallback", "quarantine", "quota", "silent", "stale", "state",
+	"canary", "certificate", "disk", "drift", "enforcer", "firewall", "ineffective", "observe_fallback", "quarantine", "quota", "reload", "silent", "stale", "state",
 }
 
 func (d *daemon) healthMetrics() []control.Metric {

@@ -3,45 +3,82 @@ package daemon
 import (
 	"context"
 	"errors"
-	"os"
+	"time"
 
 	"stockade/cmd/stockade/config"
 	"stockade/cmd/stockade/control"
 	"stockade/pipeline"
 )
 
-// Reload reads the configuration again and puts it in force. A bad one changes nothing.
-func (d *daemon) Reload(ctx context.Context) (control.ReloadResult, error) {
+// reloadLimit is how long a reload may wait for the kernel.
+const reloadLimit = 45 * time.Second
+
+// Reload reads the configuration again and puts it in force, or confirms the one that is. A bad one
+// changes nothing. While a configuration waits for its confirmation every further one waits with it:
+// the way back is to the last that was confirmed.
+func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest) (control.ReloadResult, error) {
+	// Whoever asked may leave: half a reload is worse than one that nobody hears of.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadLimit)
+	defer cancel()
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
+	if r.Keep {
+		return control.ReloadResult{}, d.trial.keep(d.log)
+	}
 	next, err := load(d.configOptions(), d.override, d.registry.Load())
 	if err != nil {
 		return control.ReloadResult{}, badConfig(err)
 	}
+	before := d.current.get()
 	if err := d.unchangeable(next.loaded.Config); err != nil {
 		return control.ReloadResult{}, err
 	}
-	// The inputs are the one part that can still fail; they go back by themselves.
-	if err := d.inputs.Swap(d.plugs(next.loaded.Config)); err != nil {
-		return control.ReloadResult{}, &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
+	if err := d.put(ctx, next); err != nil {
+		return control.ReloadResult{}, err
 	}
-	if err := d.notifier.Swap(next.loaded.Config.Notify); err != nil {
-		return control.ReloadResult{}, &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
+	until := d.trial.reloaded(before, r.Confirm.Duration(), time.Now())
+	d.log.Info("reloaded", "jails", len(next.bound), "listeners", len(next.loaded.Config.Listeners))
+	d.sayWaiting(until)
+	out := control.ReloadResult{ConfirmUntil: control.Moment(until)}
+	for _, p := range next.loaded.Problems() {
+		out.Warnings = append(out.Warnings, problem(p))
+	}
+	out.Promoted, err = d.promote(ctx)
+	return out, err
+}
+
+// put makes a configuration the one in force: all of it, or nothing.
+func (d *daemon) put(ctx context.Context, next *built) error {
+	cfg := next.loaded.Config
+	// The inputs, the channels and the log's target are what can still fail; they go back by themselves.
+	if err := d.inputs.Swap(d.plugs(cfg)); err != nil {
+		return &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
+	}
+	now := d.current.get().loaded.Config
+	if err := d.notifier.Swap(cfg.Notify); err != nil {
+		return d.undoInputs(now, err)
+	}
+	if now.Log != cfg.Log {
+		if err := d.logs.set(cfg.Log); err != nil {
+			return d.undoInputs(now, errors.Join(err, d.notifier.Swap(now.Notify)))
+		}
 	}
 	d.registry.Swap(next.sources)
 	d.setQuotas(next)
 	d.pipeline.Swap(pipeline.NewPlan(next.bound, next.sources.All()))
 	d.current.set(next)
-	d.host.SetLists(operatorLists(next.loaded.Config))
-	if err := d.pipeline.Protect(ctx, pipeline.LayerPeers, next.peers); err != nil {
-		return control.ReloadResult{}, err
+	d.host.SetLists(operatorLists(cfg))
+	if now.ProtectLAN != cfg.ProtectLAN {
+		d.addresses.again(ctx)
 	}
-	d.log.Info("reloaded", "jails", len(next.bound), "listeners", len(next.loaded.Config.Listeners))
-	var r control.ReloadResult
-	for _, p := range next.loaded.Problems() {
-		r.Warnings = append(r.Warnings, problem(p))
-	}
-	return r, nil
+	d.protect(ctx, pipeline.LayerPeers, next.peers)
+	return nil
+}
+
+// undoInputs opens the inputs of the configuration in force again.
+func (d *daemon) undoInputs(now *config.Config, err error) error {
+	err = errors.Join(err, d.inputs.Swap(d.plugs(now)))
+	return &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
 }
 
 // unchangeable refuses what needs a restart.
@@ -54,7 +91,6 @@ func (d *daemon) unchangeable(next *config.Config) error {
 		{"state_dir", now.StateDir != next.StateDir},
 		{"control", now.Control != next.Control},
 		{"firewall", now.Firewall != next.Firewall},
-		{"log", now.Log != next.Log},
 	} {
 		if c.changed {
 			return &control.Error{Code: control.CodeBadConfig, Message: c.path + " cannot change while serving: restart stockade"}
@@ -79,19 +115,5 @@ func problem(p config.Problem) control.Problem {
 	return control.Problem{
 		File: p.File, Line: p.Line, Column: p.Column, Path: control.Text(p.Path),
 		Severity: string(p.Severity), Message: p.Message,
-	}
-}
-
-// reloadOn reloads at each signal until ctx is done.
-func (d *daemon) reloadOn(ctx context.Context, hangup <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangup:
-			if _, err := d.Reload(ctx); err != nil {
-				d.log.Warn("reload refused; the configuration in force stays", "err", err)
-			}
-		}
 	}
 }

@@ -36,7 +36,7 @@ type Options struct {
 // syscall.EADDRINUSE for an address in use and firewall.ErrCapability for a backend that may not
 // be used.
 func Run(ctx context.Context, o Options) error {
-	d := &daemon{options: o, started: time.Now()}
+	d := &daemon{options: o, started: time.Now(), trial: newTrial()}
 	var journal string
 	d.journal, journal = journalWay()
 	opts := d.configOptions()
@@ -44,7 +44,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	d.log = newLogger(o.Stderr, b.loaded.Config.Log)
+	if d.logs, err = newLogs(o.Stderr, b.loaded.Config.Log); err != nil {
+		return err
+	}
+	defer d.logs.Close()
+	d.log = d.logs.logger()
 	d.sayConfig(b.loaded)
 	if len(b.loaded.Files) == 0 {
 		d.log.Info("local journal", "feed", journal)
@@ -60,11 +64,10 @@ func Run(ctx context.Context, o Options) error {
 	if e, ok := d.enforcer.(*nft.Enforcer); ok {
 		kernel = append(kernel, newWatcher(d, e))
 	}
-	stages := [][]Task{{d.store, d.notifier}, kernel, {d.server, d.health}, {d.inputs}}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	go d.reloadOn(ctx, hangup)
+	stages := [][]Task{{d.store, d.notifier}, kernel, {d.server, d.health}, {d.inputs}, {newReloader(d, hangup)}}
 	err = supervise(ctx, d.log, stages, d.saysServing)
 	return errors.Join(err, d.inputs.Close(), d.enforcer.Close())
 }
@@ -74,6 +77,7 @@ type daemon struct {
 	options   Options
 	journal   string // how the built-in default reads the local journal
 	log       *slog.Logger
+	logs      *logs
 	started   time.Time
 	store     *state.Store
 	enforcer  pipeline.Firewall
@@ -88,10 +92,12 @@ type daemon struct {
 	server    *control.Server
 	health    *health
 	notifier  *notify.Notifier
+	canaries  *canaries
 	flush     pipeline.Histogram // of nftables batches
 	degraded  conditions
 	current   current
-	reloading sync.Mutex
+	reloading sync.Mutex // held while a configuration is put in force
+	trial     *trial
 }
 
 // configOptions say where the daemon's configuration comes from.
@@ -151,12 +157,15 @@ func (d *daemon) build(b *built) (err error) {
 		return err
 	}
 	undo = append(undo, d.store.Close)
+	if d.canaries, err = openCanaries(cfg.StateDir); err != nil {
+		return err
+	}
 	if d.notifier, err = notify.New(cfg.Notify, notify.Options{Log: d.log, Bans: d.bansFor}); err != nil {
 		return err
 	}
 	d.pipeline = pipeline.New(pipeline.Options{
 		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Admission: d.admission,
-		Enforcer: d.timed(), Event: d.tell, Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
+		Enforcer: d.timed(), Event: d.tell, Canary: d.canaries.hear, Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
 	d.inputs = newInputs(d.log)
 	d.inherited = receiver.Inherited()
