@@ -11,19 +11,21 @@ func (s *Store) beginBanLocked(sh *shard, c *cell, jr *jailRow, b *Ban, v view) 
 	s.dropWindow(it)
 	jr.banned.Add(1)
 	it.past = &past{count: b.Count, last: v.mono}
-	b.Seq = s.record(&c.key, jr, b, v)
-	s.addBanLocked(c, it, b, v.until(b))
+	h, until := hold(b), v.until(b.End)
+	h.seq = s.record(&c.key, jr, h, until, v)
+	b.Seq = h.seq
+	s.addBanLocked(c, it, h, until)
 }
 
 // addBanLocked puts a ban into a writable item that has none.
-func (s *Store) addBanLocked(c *cell, it *item, b *Ban, until int64) {
+func (s *Store) addBanLocked(c *cell, it *item, b *heldBan, until int64) {
 	it.jail.bannedNow.Add(1)
 	s.lengths.ban(&c.key, 1)
 	it.ban, it.until = b, until
-	if it.past != nil && it.past.ev != nil {
+	if it.past != nil && it.past.ev != "" {
 		it.past = &past{count: it.past.count, last: it.past.last} // the ban has the evidence
 	}
-	s.changes.add(Change{b.Prefix, b.Scope})
+	s.changes.add(Change{c.key.prefix(), b.scope()})
 }
 
 func (s *Store) dropWindow(it *item) {
@@ -34,7 +36,7 @@ func (s *Store) dropWindow(it *item) {
 }
 
 // endBanLocked takes the ban of the jail away. It returns nil when there is none.
-func (s *Store) endBanLocked(sh *shard, c *cell, jr *jailRow) *Ban {
+func (s *Store) endBanLocked(sh *shard, c *cell, jr *jailRow) *heldBan {
 	it := c.row.find(jr)
 	if it == nil || it.ban == nil {
 		return nil
@@ -47,7 +49,7 @@ func (s *Store) endBanLocked(sh *shard, c *cell, jr *jailRow) *Ban {
 	}
 	jr.bannedNow.Add(-1)
 	s.lengths.ban(&c.key, -1)
-	s.changes.add(Change{b.Prefix, b.Scope})
+	s.changes.add(Change{c.key.prefix(), b.scope()})
 	return b
 }
 
@@ -79,17 +81,19 @@ func (s *Store) Ban(b Ban) (ban *Ban, changed bool) {
 		s.beginBanLocked(sh, c, jr, &b, v)
 		return &b, true
 	}
-	if same(old.ban, &b) {
-		return old.ban, false
+	next := *old.ban.ban(b.Jail, b.Prefix)
+	if same(&next, &b) {
+		return &next, false
 	}
-	next := *old.ban
 	next.End, next.Scope, next.Verdict, next.Shadow = b.End, b.Scope, b.Verdict, b.Shadow
 	next.Reason, next.Source, next.Trust, next.Enforced = b.Reason, b.Source, b.Trust, false
 	s.endBanLocked(sh, c, jr)
 	it := itemOf(s.writeLocked(sh, c), jr)
 	s.dropWindow(it)
-	next.Seq = s.record(&k, jr, &next, v)
-	s.addBanLocked(c, it, &next, v.until(&next))
+	h, until := hold(&next), v.until(next.End)
+	h.seq = s.record(&k, jr, h, until, v)
+	next.Seq = h.seq
+	s.addBanLocked(c, it, h, until)
 	return &next, true
 }
 
@@ -107,10 +111,10 @@ func (s *Store) Unban(prefix netip.Prefix, jail string) []*Ban {
 
 // UnbanWhere ends each active ban that match picks, and returns them in no order. match may see a version of a
 // ban that is about to be replaced; what is ended was picked in its newest version. It must not
-// call the Store.
+// call the Store. The bans it is given have no Evidence.
 func (s *Store) UnbanWhere(match func(*Ban) bool) []*Ban {
 	var out []*Ban
-	for _, b := range s.view().bans("") {
+	for _, b := range s.view().bans("", (*heldBan).bare) {
 		if match(b) {
 			out = append(out, s.unban(b.Prefix, b.Jail, match)...)
 		}
@@ -129,14 +133,14 @@ func (s *Store) unban(prefix netip.Prefix, jail string, match func(*Ban) bool) [
 	var out []*Ban
 	for i := range c.row.items {
 		it := &c.row.items[i]
-		if jail != "" && it.jail.name != jail || match != nil && (it.ban == nil || !match(it.ban)) {
+		if jail != "" && it.jail.name != jail || match != nil && (it.ban == nil || !match(it.ban.bare(it.jail.name, prefix))) {
 			continue
 		}
 		live := active(it, v.mono)
 		b := s.endBanLocked(sh, c, it.jail)
 		if b != nil && live {
-			out = append(out, b)
-			s.record(&k, it.jail, nil, v)
+			out = append(out, b.ban(it.jail.name, prefix))
+			s.record(&k, it.jail, nil, 0, v)
 		}
 		if it = &c.row.items[i]; it.win != nil {
 			s.dropWindow(&s.writeLocked(sh, c).items[i])
@@ -191,16 +195,16 @@ func (r *row) holds(jail string, user uint32) bool {
 // MarkEnforced notes whether the kernel was seen to hold the ban of the prefix in the jail. It
 // reports whether there is such a ban.
 func (s *Store) MarkEnforced(prefix netip.Prefix, jail string, enforced bool) bool {
-	return s.mark(prefix, enforced, func(b *Ban) bool { return b.Jail == jail }) > 0
+	return s.mark(prefix, enforced, func(it *item) bool { return it.jail.name == jail }) > 0
 }
 
 // MarkElement does what MarkEnforced does for the bans of all jails with that scope, which one
 // element of the kernel enforces. It returns how many there are.
 func (s *Store) MarkElement(c Change, enforced bool) int {
-	return s.mark(c.Prefix, enforced, func(b *Ban) bool { return b.Scope == c.Scope && !b.Shadow })
+	return s.mark(c.Prefix, enforced, func(it *item) bool { return it.ban.scope() == c.Scope && !it.ban.shadow })
 }
 
-func (s *Store) mark(prefix netip.Prefix, enforced bool, match func(*Ban) bool) int {
+func (s *Store) mark(prefix netip.Prefix, enforced bool, match func(*item) bool) int {
 	defer s.relieve()
 	k := keyOf(prefix.Masked())
 	sh := s.shard(&k)
@@ -210,13 +214,13 @@ func (s *Store) mark(prefix netip.Prefix, enforced bool, match func(*Ban) bool) 
 	n := 0
 	for i := range c.row.items {
 		b := c.row.items[i].ban
-		if b == nil || !match(b) {
+		if b == nil || !match(&c.row.items[i]) {
 			continue
 		}
 		n++
-		if b.Enforced != enforced {
+		if b.enforced != enforced {
 			next := *b
-			next.Enforced = enforced
+			next.enforced = enforced
 			s.writeLocked(sh, c).items[i].ban = &next
 		}
 	}

@@ -17,7 +17,7 @@ func (s *Store) clockStep() {
 	s.clock.shown = offset
 	s.clock.offset.Store(offset)
 	s.opt.Log.Warn("the wall clock was set", "by", step)
-	for _, b := range s.view().bans("") {
+	for _, b := range s.view().bans("", (*heldBan).bare) {
 		if b.Permanent() {
 			continue
 		}
@@ -28,8 +28,8 @@ func (s *Store) clockStep() {
 		if it := c.row.find(s.jail(b.Jail)); it != nil && it.ban != nil && it.until != forever {
 			it = itemOf(s.writeLocked(sh, c), it.jail)
 			next := *it.ban
-			next.End = wall(v.now, v.mono, it.until)
-			next.Start = next.Start.Round(0).Add(next.End.Round(0).Sub(it.ban.End.Round(0)))
+			next.end = wall(v.now, v.mono, it.until)
+			next.start = next.start.Round(0).Add(next.end.Round(0).Sub(it.ban.end.Round(0)))
 			it.ban = &next
 		}
 		sh.mu.Unlock()

@@ -124,10 +124,10 @@ func (s *Store) expireLocked(mono int64) bool {
 }
 
 func (s *Store) expire(t *timer, mono int64) bool {
-	sh := s.shard(&t.key)
+	sh := s.shard(t.key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	c := s.cellLocked(sh, &t.key)
+	c := s.cellLocked(sh, t.key)
 	it := c.row.find(t.jail)
 	if it == nil || it.timers[t.kind] != t {
 		return false
@@ -161,7 +161,7 @@ func (s *Store) expire(t *timer, mono int64) bool {
 			return false
 		}
 		next := *it.past
-		next.ev = nil
+		next.ev = ""
 		it = itemOf(s.writeLocked(sh, c), t.jail)
 		if it.past = &next; next.last+s.keep.retention <= mono {
 			it.past = nil
@@ -185,10 +185,10 @@ func (s *Store) evictLocked() bool {
 }
 
 func (s *Store) evict(t *timer) bool {
-	sh := s.shard(&t.key)
+	sh := s.shard(t.key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	c := s.cellLocked(sh, &t.key)
+	c := s.cellLocked(sh, t.key)
 	it := c.row.find(t.jail)
 	if c.dirty || it == nil || it.timers[t.kind] != t {
 		// It was used just now: the next commit will say how much it is worth.

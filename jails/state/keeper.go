@@ -55,10 +55,10 @@ func groupOf(k *pkey) groupKey {
 func (k *keeper) track(r *row) int64 {
 	var bytes int64
 	kept := r.items[:0]
-	key := r.pkey()
+	key := (*pkey)(r.key)
 	for i := range r.items {
 		it := &r.items[i]
-		bytes += k.trackWindow(it, &key) + k.trackBan(it, &key) + k.trackPast(it, &key)
+		bytes += k.trackWindow(it, key) + k.trackBan(it, key) + k.trackPast(it, key)
 		if !it.empty() {
 			kept = append(kept, *it)
 		}
@@ -80,7 +80,7 @@ func (k *keeper) trackWindow(it *item, key *pkey) int64 {
 		class = nearThreshold
 	}
 	if t == nil {
-		t = &timer{key: *key, kind: windowTimer, jail: it.jail, pos: -1}
+		t = &timer{key: key, kind: windowTimer, jail: it.jail, pos: -1}
 		it.timers[windowTimer] = t
 		k.windows.count++
 		t.group = k.groupFor(groupOf(key))
@@ -97,7 +97,7 @@ func (k *keeper) trackWindow(it *item, key *pkey) int64 {
 	if end := it.win.deadline(); t.pos < 0 || end < t.at {
 		k.heap.set(t, end)
 	}
-	return t.weigh(it.win.ev)
+	return t.weigh(rawBytes(it.win.ev))
 }
 
 func (k *keeper) groupFor(key groupKey) *group {
@@ -118,8 +118,9 @@ func (k *keeper) trackBan(it *item, key *pkey) int64 {
 		return k.drop(it, banTimer)
 	}
 	if t == nil {
-		t = &timer{key: *key, kind: banTimer, jail: it.jail, pos: -1}
+		t = &timer{key: key, kind: banTimer, jail: it.jail, pos: -1}
 		it.timers[banTimer] = t
+		k.enlist(t)
 	}
 	if it.until == forever {
 		k.heap.remove(t)
@@ -127,7 +128,7 @@ func (k *keeper) trackBan(it *item, key *pkey) int64 {
 	} else {
 		k.heap.set(t, it.until)
 	}
-	return t.weigh(it.ban.Evidence)
+	return t.weigh(len(it.ban.ev))
 }
 
 func (k *keeper) trackPast(it *item, key *pkey) int64 {
@@ -136,7 +137,7 @@ func (k *keeper) trackPast(it *item, key *pkey) int64 {
 		return k.drop(it, pastTimer)
 	}
 	if t == nil {
-		t = &timer{key: *key, kind: pastTimer, jail: it.jail, pos: -1}
+		t = &timer{key: key, kind: pastTimer, jail: it.jail, pos: -1}
 		it.timers[pastTimer] = t
 		k.offenders.count++
 	} else {
@@ -148,7 +149,7 @@ func (k *keeper) trackPast(it *item, key *pkey) int64 {
 	}
 	k.enlist(t)
 	k.heap.set(t, it.past.last+k.pastLife(it.past))
-	return t.weigh(it.past.ev)
+	return t.weigh(len(it.past.ev))
 }
 
 // pastLife is how long after the start of its ban something of p runs out.
@@ -177,13 +178,15 @@ func (k *keeper) drop(it *item, kind timerKind) int64 {
 	case pastTimer:
 		k.offenders.count--
 	}
-	return -t.bytes
+	return -int64(t.bytes)
 }
 
 func (k *keeper) lists(t *timer) (byClass, byGroup *list) {
 	switch t.kind {
 	case windowTimer:
 		return &k.windows.lists[t.class], &t.group.lists[t.class]
+	case banTimer:
+		return &t.jail.bans, nil
 	case pastTimer:
 		return &k.offenders.lists[t.class], nil
 	}
@@ -217,14 +220,18 @@ func (k *keeper) touch(t *timer) {
 }
 
 // weigh notes how many bytes the evidence has, and returns by how many that changed.
-func (t *timer) weigh(ev []Evidence) int64 {
-	var n int64
+func (t *timer) weigh(n int) int64 {
+	by := n - int(t.bytes)
+	t.bytes = int32(n)
+	return int64(by)
+}
+
+func rawBytes(ev []Evidence) int {
+	n := 0
 	for i := range ev {
-		n += int64(len(ev[i].Raw))
+		n += len(ev[i].Raw)
 	}
-	by := n - t.bytes
-	t.bytes = n
-	return by
+	return n
 }
 
 func oldest(lists *[classes]list) *timer {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // loader puts saved rows into memdb. Chunks are decoded by several goroutines and stored, in their
@@ -155,7 +156,7 @@ func (d *rowDecoder) row(saved *savedRow) (*row, error) {
 	if p := k.prefix(); !p.IsValid() || p != p.Masked() {
 		return nil, fmt.Errorf("%w: a key that is no prefix", errSnapshot)
 	}
-	r := &row{key: saved.Key, items: make([]item, 0, len(saved.Items))}
+	r := newRow(saved.Key, len(saved.Items))
 	for i := range saved.Items {
 		si := &saved.Items[i]
 		if si.Jail < 0 || si.Jail >= len(l.jails) {
@@ -179,10 +180,8 @@ func (d *rowDecoder) item(it *item, si *savedItem, k *pkey) {
 		}
 	}
 	if si.Ban != nil {
-		if it.ban = v.loadBan(it.jail.name, k, si.Ban); it.ban != nil {
-			it.until = v.until(it.ban)
-			d.share(&it.ban.Scope, &it.ban.Source, &it.ban.Trust, &it.ban.Verdict, &it.ban.Reason)
-			d.shareEvidence(it.ban.Evidence)
+		if it.ban = v.loadBan(si.Ban); it.ban != nil {
+			it.until = v.until(it.ban.end)
 			it.jail.bannedNow.Add(1)
 			l.s.lengths.ban(k, 1)
 		} else {
@@ -191,8 +190,7 @@ func (d *rowDecoder) item(it *item, si *savedItem, k *pkey) {
 	}
 	if si.Past != nil {
 		if at := v.at(si.Past.Last); at+l.s.keep.retention > v.mono || it.ban != nil {
-			it.past = &past{count: si.Past.Count, last: at, ev: loadEvidence(si.Past.Evidence)}
-			d.shareEvidence(it.past.ev)
+			it.past = &past{count: si.Past.Count, last: at, ev: loaded(si.Past.Evidence)}
 		}
 	}
 }
@@ -204,10 +202,10 @@ func (l *loader) source(id uint32) uint32 {
 	return l.s.sources.id("") | id&spoofableBit
 }
 
-// until is when the ban ends on the store's clock.
-func (v view) until(b *Ban) int64 {
-	if b.End.IsZero() {
+// until is when a ban with that end is over on the store's clock.
+func (v view) until(end time.Time) int64 {
+	if end.IsZero() {
 		return forever
 	}
-	return v.mono + int64(b.End.Sub(v.now))
+	return v.mono + int64(end.Sub(v.now))
 }

@@ -2,10 +2,13 @@ package state
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/go-memdb"
 )
 
 // view is a moment of the store, for one reader.
@@ -29,30 +32,67 @@ func (s *Store) moment() view {
 // Bans returns the active bans of the jail, or of all jails when jail is "", ordered by address,
 // length and jail.
 func (s *Store) Bans(jail string) []*Ban {
-	out := s.view().bans(jail)
+	out := s.view().bans(jail, (*heldBan).ban)
 	sortBans(out)
 	return out
 }
 
-// bans are the active bans in no order.
-func (v view) bans(jail string) []*Ban {
-	txn := v.s.db.Txn(false)
+// manyBans is how many bans of a jail are quicker found by going through all rows than one by one.
+const manyBans = 1 << 14
+
+// bans are the active bans in no order, each made by form.
+func (v view) bans(jail string, form func(b *heldBan, jail string, prefix netip.Prefix) *Ban) []*Ban {
 	out := []*Ban{}
 	for name, jr := range *v.s.jails.Load() {
-		if jail != "" && jail != name {
-			continue
-		}
-		rows, err := txn.Get(tableRows, indexBanned, name)
-		if err != nil {
-			panic("state: " + err.Error()) // the schema and the type are ours
-		}
-		for raw := rows.Next(); raw != nil; raw = rows.Next() {
-			if it := raw.(*row).find(jr); active(it, v.mono) {
-				out = append(out, it.ban)
-			}
+		if jail == "" || jail == name {
+			out = v.bansOf(jr, form, out)
 		}
 	}
 	return out
+}
+
+// bansOf appends the active bans of one jail.
+func (v view) bansOf(jr *jailRow, form func(b *heldBan, jail string, prefix netip.Prefix) *Ban, out []*Ban) []*Ban {
+	take := func(r *row) {
+		if it := r.find(jr); active(it, v.mono) {
+			k := r.pkey()
+			out = append(out, form(it.ban, jr.name, k.prefix()))
+		}
+	}
+	if jr.bannedNow.Load() > manyBans {
+		for r := range v.s.rows(v.s.db.Txn(false)) {
+			take(r)
+		}
+		return out
+	}
+	v.s.commitMu.Lock()
+	txn := v.s.db.Txn(false)
+	var keys []pkey
+	for t := jr.bans.head; t != nil; t = t.links[0].next {
+		keys = append(keys, *t.key)
+	}
+	v.s.commitMu.Unlock()
+	for i := range keys {
+		if r := v.s.load(txn, &keys[i]); r != nil {
+			take(r)
+		}
+	}
+	return out
+}
+
+// rows are all rows that the transaction sees, in the order of their keys.
+func (s *Store) rows(txn *memdb.Txn) iter.Seq[*row] {
+	return func(yield func(*row) bool) {
+		all, err := txn.Get(tableRows, indexID+"_prefix", "")
+		if err != nil {
+			panic("state: " + err.Error()) // the schema and the type are ours
+		}
+		for raw := all.Next(); raw != nil; raw = all.Next() {
+			if !yield(raw.(*row)) {
+				return
+			}
+		}
+	}
 }
 
 func sortBans(bans []*Ban) {
@@ -87,9 +127,10 @@ func (s *Store) BansOf(addr netip.Addr) []*Ban {
 	v := s.view()
 	out := []*Ban{}
 	v.around(addr, func(r *row) {
+		k := r.pkey()
 		for i := range r.items {
-			if active(&r.items[i], v.mono) {
-				out = append(out, r.items[i].ban)
+			if it := &r.items[i]; active(it, v.mono) {
+				out = append(out, it.ban.ban(it.jail.name, k.prefix()))
 			}
 		}
 	})
@@ -138,7 +179,7 @@ func (s *Store) Offenders(addr netip.Addr) []*Offender {
 		for i := range r.items {
 			if it := &r.items[i]; it.past != nil {
 				out = append(out, &Offender{Jail: it.jail.name, Prefix: k.prefix(), Count: it.past.count,
-					Last: wall(v.now, v.mono, it.past.last), Evidence: slices.Clone(it.past.ev)})
+					Last: wall(v.now, v.mono, it.past.last), Evidence: it.past.ev.list()})
 			}
 		}
 	})
@@ -201,7 +242,7 @@ func (r *row) effective(mono int64) []Effective {
 	var room [4]*item
 	live := room[:0]
 	for i := range r.items {
-		if it := &r.items[i]; active(it, mono) && !it.ban.Shadow {
+		if it := &r.items[i]; active(it, mono) && !it.ban.shadow {
 			live = append(live, it)
 		}
 	}
@@ -209,13 +250,13 @@ func (r *row) effective(mono int64) []Effective {
 		return []Effective{live[0].effective()}
 	}
 	slices.SortStableFunc(live, func(a, b *item) int {
-		return cmp.Or(strings.Compare(a.ban.Scope, b.ban.Scope), cmp.Compare(b.until, a.until), strings.Compare(a.jail.name, b.jail.name))
+		return cmp.Or(strings.Compare(a.ban.scope(), b.ban.scope()), cmp.Compare(b.until, a.until), strings.Compare(a.jail.name, b.jail.name))
 	})
 	var out []Effective
 	for _, it := range live {
-		if n := len(out); n > 0 && out[n-1].Scope == it.ban.Scope {
+		if n := len(out); n > 0 && out[n-1].Scope == it.ban.scope() {
 			out[n-1].Jails = append(slices.Clip(out[n-1].Jails), it.jail.name)
-			out[n-1].Enforced = out[n-1].Enforced && it.ban.Enforced
+			out[n-1].Enforced = out[n-1].Enforced && it.ban.enforced
 			continue
 		}
 		out = append(out, it.effective())
@@ -225,20 +266,16 @@ func (r *row) effective(mono int64) []Effective {
 
 // effective is what the ban of the item alone would make of its scope.
 func (it *item) effective() Effective {
-	return Effective{Scope: it.ban.Scope, End: it.ban.End, Jail: it.jail.name,
-		Jails: it.jail.alone[:], Verdict: it.ban.Verdict, Enforced: it.ban.Enforced}
+	w := it.ban.words.Value()
+	return Effective{Scope: w.scope, End: it.ban.end, Jail: it.jail.name,
+		Jails: it.jail.alone[:], Verdict: w.verdict, Enforced: it.ban.enforced}
 }
 
 // AllEffective calls yield with each banned prefix and what Effective says of it, at one moment,
 // until yield returns false. Bans that begin meanwhile come as changes.
 func (s *Store) AllEffective(yield func(prefix netip.Prefix, all []Effective) bool) {
 	v := s.view()
-	rows, err := s.db.Txn(false).Get(tableRows, indexID+"_prefix", "")
-	if err != nil {
-		panic("state: " + err.Error()) // the schema and the type are ours
-	}
-	for raw := rows.Next(); raw != nil; raw = rows.Next() {
-		r := raw.(*row)
+	for r := range s.rows(s.db.Txn(false)) {
 		if all := r.effective(v.mono); len(all) > 0 {
 			k := r.pkey()
 			if !yield(k.prefix(), all) {

@@ -208,8 +208,8 @@ func (s *Store) apply(r *savedRecord, v view) error {
 	if r.Ban.Count > 0 && (it.past == nil || it.past.count <= r.Ban.Count) {
 		it.past = &past{count: r.Ban.Count, last: last}
 	}
-	if b := v.loadBan(r.Jail, &k, r.Ban); b != nil {
-		s.addBanLocked(c, it, b, v.until(b))
+	if b := v.loadBan(r.Ban); b != nil {
+		s.addBanLocked(c, it, b, v.until(b.end))
 	}
 	return nil
 }

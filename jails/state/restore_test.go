@@ -36,8 +36,8 @@ func writeBans(t *testing.T, dir string, bans int) {
 	start := time.Now()
 	row := savedRow{Items: []savedItem{{
 		Ban: &savedBan{Scope: "22", Start: start.UnixNano(), End: start.Add(24 * time.Hour).UnixNano(), Reason: []byte("5 failures within 10m0s"),
-			Source: "web1", Trust: "tls", Failures: 5, Count: 1, Evidence: []savedEvidence{{Time: start.UnixNano(), Source: "web1", Trust: "tls",
-				Raw: []byte("Failed password for root from 192.0.2.7 port 4711 ssh2")}}},
+			Source: "web1", Trust: "tls", Failures: 5, Count: 1, Evidence: pack([]Evidence{{Time: start, Source: "web1", Trust: "tls",
+				Raw: "Failed password for root from 192.0.2.7 port 4711 ssh2"}}).saved()},
 		Past: &savedPast{Count: 1, Last: start.UnixNano()},
 	}}}
 	for n := range uint32(bans) {

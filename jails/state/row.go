@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-memdb"
@@ -53,6 +52,7 @@ type jailRow struct {
 	failedNow atomic.Int64
 	bannedNow atomic.Int64
 	logged    atomic.Int64 // failed, as the journal has it
+	bans      list         // the timers of its bans; belongs to whoever holds Store.commitMu
 }
 
 // row is all that is known of one prefix. Once it is in memdb neither it nor anything that it
@@ -64,11 +64,25 @@ type row struct {
 
 func (r *row) pkey() pkey { return pkey(r.key) }
 
+// newRow is a row without items and with room for so many. Most rows have one, which then takes no
+// memory of its own.
+func newRow(key []byte, items int) *row {
+	if items != 1 {
+		return &row{key: key, items: make([]item, 0, items)}
+	}
+	r := &struct {
+		row
+		one [1]item
+	}{}
+	r.key, r.items = key, r.one[:0]
+	return &r.row
+}
+
 // item is what is known of a prefix in one jail.
 type item struct {
 	jail   *jailRow
 	win    *window
-	ban    *Ban
+	ban    *heldBan
 	until  int64 // when the ban ends, on the store's clock
 	past   *past
 	timers [3]*timer // by kind
@@ -82,17 +96,21 @@ const forever = math.MaxInt64
 // past is the memory of earlier bans.
 type past struct {
 	count int
-	last  int64      // start of the latest ban on the store's clock
-	ev    []Evidence // of the latest ban, once that has ended
+	last  int64  // start of the latest ban on the store's clock
+	ev    packed // of the latest ban, once that has ended
 }
 
 // pastEvidence is how many failures of an ended ban keep their evidence.
 const pastEvidence = 3
 
 // remember is p with the last evidence of a ban that ended.
-func (p *past) remember(b *Ban) *past {
+func (p *past) remember(b *heldBan) *past {
 	next := *p
-	next.ev = slices.Clone(b.Evidence[max(len(b.Evidence)-pastEvidence, 0):])
+	if ev := b.ev.list(); len(ev) > pastEvidence {
+		next.ev = pack(ev[len(ev)-pastEvidence:])
+	} else {
+		next.ev = b.ev
+	}
 	return &next
 }
 
@@ -115,12 +133,12 @@ func (r *row) empty() bool {
 }
 
 const (
-	tableRows   = "rows"
-	indexID     = "id"
-	indexBanned = "banned"
+	tableRows = "rows"
+	indexID   = "id"
 )
 
-// newDB returns an empty database. It is a snapshot of one, because memdb then keeps no track of
+// newDB returns an empty database. Its one index is the primary key: each further one costs as much
+// memory again as a ban and half as much time, and who is banned in a jail is known by its timers. It is a snapshot of one, because memdb then keeps no track of
 // what watchers would have to be told of, which is a good part of the cost of a commit: nobody
 // watches.
 func newDB() (*memdb.MemDB, error) {
@@ -128,8 +146,7 @@ func newDB() (*memdb.MemDB, error) {
 		tableRows: {
 			Name: tableRows,
 			Indexes: map[string]*memdb.IndexSchema{
-				indexID:     {Name: indexID, Unique: true, Indexer: idIndex{}},
-				indexBanned: {Name: indexBanned, AllowMissing: true, Indexer: bannedIndex{}},
+				indexID: {Name: indexID, Unique: true, Indexer: idIndex{}},
 			},
 		},
 	}})
@@ -151,31 +168,6 @@ func (idIndex) FromArgs(args ...any) ([]byte, error) {
 	}
 	return k[:], nil
 }
-
-// bannedIndex lists the rows that are banned in a jail. It is not unique: memdb appends the
-// primary key to its values.
-type bannedIndex struct{}
-
-func (bannedIndex) FromObject(raw any) (bool, [][]byte, error) {
-	var out [][]byte
-	for i := range raw.(*row).items {
-		if it := &raw.(*row).items[i]; it.ban != nil {
-			out = append(out, bannedValue(it.jail.name))
-		}
-	}
-	return len(out) > 0, out, nil
-}
-
-func (bannedIndex) FromArgs(args ...any) ([]byte, error) {
-	name, ok := args[0].(string)
-	if !ok {
-		return nil, fmt.Errorf("jail name of type %T", args[0])
-	}
-	return bannedValue(name), nil
-}
-
-// bannedValue ends in a zero byte, so that no name is a prefix of another.
-func bannedValue(name string) []byte { return append([]byte(name), 0) }
 
 // PrefixFromArgs lets a scan begin at the start of the table.
 func (idIndex) PrefixFromArgs(args ...any) ([]byte, error) { return nil, nil }

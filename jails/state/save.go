@@ -133,18 +133,18 @@ func (s *Store) Logged() uint64 {
 	return s.journal.Last()
 }
 
-// record writes to the journal what became of a prefix in a jail. b is nil for an unban.
-func (s *Store) record(k *pkey, jr *jailRow, b *Ban, v view) uint64 {
+// record writes to the journal what became of a prefix in a jail. b is nil for an unban; until is when it ends.
+func (s *Store) record(k *pkey, jr *jailRow, b *heldBan, until int64, v view) uint64 {
 	if s.journal == nil {
 		return 0
 	}
 	r := savedRecord{Kind: recordUnban, Jail: jr.name, Failed: jr.failed.Load(), Banned: jr.banned.Load(), Key: k[:]}
 	if b != nil {
-		r.Kind, r.Ban = recordBan, v.saveBan(b, v.until(b))
+		r.Kind, r.Ban = recordBan, v.saveBan(b, until)
 	}
 	data, err := encoding.Marshal(&r)
 	if err == nil && len(data) > wal.MaxRecord && r.Ban != nil {
-		r.Ban.Evidence = nil
+		r.Ban.Evidence = packed("").saved()
 		data, err = encoding.Marshal(&r)
 	}
 	if err != nil {

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"math"
 	"time"
+	"unique"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -74,7 +76,7 @@ type savedBan struct {
 	Count      int
 	Shadow     bool
 	Verdict    string
-	Evidence   []savedEvidence
+	Evidence   cbor.RawMessage // of []savedEvidence
 }
 
 type savedPast struct {
@@ -82,7 +84,7 @@ type savedPast struct {
 	Count int
 	Last  int64
 
-	Evidence []savedEvidence
+	Evidence cbor.RawMessage // of []savedEvidence
 }
 
 // The kinds of journal records.
@@ -155,30 +157,31 @@ func loadEvidence(ev []savedEvidence) []Evidence {
 
 // saveBan writes the end as the wall time at which the store's clock will reach it, seen from now:
 // steps of the wall clock since the ban began are taken out, of its start too.
-func (v view) saveBan(b *Ban, until int64) *savedBan {
-	out := &savedBan{Scope: b.Scope, Start: nanos(b.Start), Reason: []byte(b.Reason), Source: b.Source, Trust: b.Trust,
-		Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict, Evidence: saveEvidence(b.Evidence)}
+func (v view) saveBan(b *heldBan, until int64) *savedBan {
+	w := b.words.Value()
+	out := &savedBan{Scope: w.scope, Start: nanos(b.start), Reason: []byte(w.reason), Source: w.source, Trust: w.trust,
+		Failures: int(b.failures), Count: int(b.count), Shadow: b.shadow, Verdict: w.verdict, Evidence: b.ev.saved()}
 	if until != forever {
 		out.End = wall(v.now, v.mono, until).UnixNano()
-		out.Start += out.End - b.End.UnixNano()
+		out.Start += out.End - b.end.UnixNano()
 	}
 	return out
 }
 
 // loadBan returns nil when the ban has ended. A ban never lasts longer than it was meant to, also
 // when the wall clock went back.
-func (v view) loadBan(jail string, k *pkey, b *savedBan) *Ban {
-	out := &Ban{Jail: jail, Prefix: k.prefix(), Scope: b.Scope, Start: fromNanos(b.Start), Reason: string(b.Reason),
-		Source: b.Source, Trust: b.Trust, Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict,
-		Enforced: v.s.opt.Enforced && !b.Shadow}
+func (v view) loadBan(b *savedBan) *heldBan {
+	out := &heldBan{start: fromNanos(b.Start), ev: loaded(b.Evidence),
+		words:    unique.Make(banWords{b.Scope, string(b.Reason), b.Source, b.Trust, b.Verdict}),
+		failures: int32(min(b.Failures, math.MaxInt32)), count: int32(min(b.Count, math.MaxInt32)), shadow: b.Shadow,
+		enforced: v.s.opt.Enforced && !b.Shadow}
 	if b.End != 0 {
 		left := min(time.Duration(b.End-v.now.UnixNano()), time.Duration(b.End-b.Start))
 		if left <= 0 {
 			return nil
 		}
-		out.End = v.now.Add(left)
+		out.end = v.now.Add(left)
 	}
-	out.Evidence = loadEvidence(b.Evidence)
 	return out
 }
 
@@ -196,7 +199,7 @@ func (v view) saveItem(it *item, jail int) savedItem {
 	}
 	if it.past != nil {
 		out.Past = &savedPast{Count: it.past.count, Last: wall(v.now, v.mono, it.past.last).UnixNano(),
-			Evidence: saveEvidence(it.past.ev)}
+			Evidence: it.past.ev.saved()}
 	}
 	return out
 }

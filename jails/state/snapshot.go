@@ -39,13 +39,8 @@ func (s *Store) writeSnapshot(w io.Writer, txn *memdb.Txn, v view) error {
 	if err := writeChunk(buffered, chunk); err != nil {
 		return err
 	}
-	rows, err := txn.Get(tableRows, indexID+"_prefix", "")
-	if err != nil {
-		return err
-	}
 	var full bytes.Buffer
-	for raw := rows.Next(); raw != nil; raw = rows.Next() {
-		r := raw.(*row)
+	for r := range s.rows(txn) {
 		saved := savedRow{Key: r.key, Items: make([]savedItem, len(r.items))}
 		for i := range r.items {
 			saved.Items[i] = v.saveItem(&r.items[i], number[r.items[i].jail])

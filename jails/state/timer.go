@@ -21,14 +21,14 @@ const (
 // order of eviction. Timers belong to whoever holds Store.commitMu.
 type timer struct {
 	at    int64 // no later than the end, on the store's clock
-	key   pkey
+	key   *pkey // of the row, which shares it
+	jail  *jailRow
+	group *group
+	links [2]links // in the list of its class or, for a ban, of its jail; and in that of its group
+	pos   int32    // in the heap; -1: in none
+	bytes int32    // of evidence
 	kind  timerKind
 	class uint8
-	pos   int // in the heap; -1: in none
-	bytes int64
-	jail  *jailRow
-	links [2]links // in the list of its class, and in that of its group
-	group *group
 }
 
 type links struct{ prev, next *timer }
@@ -44,11 +44,11 @@ func (h timerHeap) up(i int) {
 			break
 		}
 		h[i] = h[parent]
-		h[i].pos = i
+		h[i].pos = int32(i)
 		i = parent
 	}
 	h[i] = t
-	t.pos = i
+	t.pos = int32(i)
 }
 
 func (h timerHeap) down(i int) {
@@ -67,11 +67,11 @@ func (h timerHeap) down(i int) {
 			break
 		}
 		h[i] = h[least]
-		h[i].pos = i
+		h[i].pos = int32(i)
 		i = least
 	}
 	h[i] = t
-	t.pos = i
+	t.pos = int32(i)
 }
 
 // set puts the timer where at belongs.
@@ -83,9 +83,9 @@ func (h *timerHeap) set(t *timer, at int64) {
 		*h = append(*h, t)
 		h.up(len(*h) - 1)
 	case at < old:
-		h.up(t.pos)
+		h.up(int(t.pos))
 	case at > old:
-		h.down(t.pos)
+		h.down(int(t.pos))
 	}
 }
 
@@ -93,7 +93,7 @@ func (h *timerHeap) remove(t *timer) {
 	if t.pos < 0 {
 		return
 	}
-	i, last := t.pos, len(*h)-1
+	i, last := int(t.pos), len(*h)-1
 	moved := (*h)[last]
 	(*h)[last] = nil
 	*h = (*h)[:last]
@@ -102,9 +102,9 @@ func (h *timerHeap) remove(t *timer) {
 		return
 	}
 	(*h)[i] = moved
-	moved.pos = i
+	moved.pos = int32(i)
 	h.up(i)
-	h.down(moved.pos)
+	h.down(int(moved.pos))
 }
 
 // list is a list of timers, oldest first, over one of their two pairs of links.
