@@ -3,7 +3,6 @@ package journald
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -31,12 +30,7 @@ func TestNginxBehindJournald(t *testing.T) {
 		run(t, in)
 
 		dir := t.TempDir()
-		free, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := free.Addr().String()
-		free.Close()
+		address := fmt.Sprintf("127.0.0.1:%d", receivertest.FreePort(t))
 		conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log /dev/null; events {}
 http { log_format x '$remote_addr $http_user_agent'; access_log /dev/stdout x; large_client_header_buffers 4 128k;
 client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,12 +24,7 @@ func TestRecordsThatRsyslogCuts(t *testing.T) {
 	_, err = os.Stat(bin)
 	receivertest.Need(t, err == nil, "rsyslogd")
 	r := newRig(t, "start", "out").start()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
+	port := strconv.Itoa(receivertest.FreePort(t))
 	conf := filepath.Join(r.state, "rsyslog.conf")
 	text := fmt.Sprintf("module(load=\"imtcp\") input(type=\"imtcp\" port=%q address=\"127.0.0.1\")\n*.* action(type=\"omfile\" file=%q)\n", port, r.path("out"))
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {

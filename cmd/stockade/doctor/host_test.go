@@ -19,11 +19,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"stockade/receiver/receivertest"
 )
 
 var long = flag.Bool("long", false, "wait for audits too")
@@ -118,19 +121,8 @@ func startHost(t *testing.T) *host {
 func observer(t *testing.T) *host {
 	t.Helper()
 	h := newHost(t, build(t))
-	h.serve(freePort(t), freePort(t), "firewall: {backend: observe}\n")
+	h.serve(strconv.Itoa(receivertest.FreePort(t)), strconv.Itoa(receivertest.FreePort(t)), "firewall: {backend: observe}\n")
 	return h
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 func newHost(t *testing.T, binary string) *host {

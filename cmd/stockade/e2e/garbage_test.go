@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 const garbageConfig = `
@@ -64,7 +65,7 @@ func garbage(round uint64) [][]byte {
 // TestGarbage sends noise to every listener while other senders go on: the daemon neither falls
 // nor grows, and a third failure still bans.
 func TestGarbage(t *testing.T) {
-	port := rig.FreePort(t)
+	port := receivertest.FreePort(t)
 	tcp := fmt.Sprintf("127.0.0.1:%d", port)
 	d := rig.NewDaemon(t, "", fmt.Sprintf(garbageConfig, port)).Start()
 	sockets := []struct {

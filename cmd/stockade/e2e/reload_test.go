@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 const reloadConfig = `
@@ -26,7 +27,7 @@ firewall: {backend: observe}
 // TestReload reloads good and bad configurations by verb and by signal. Windows, bans and
 // connections live on; a bad one changes nothing.
 func TestReload(t *testing.T) {
-	port := rig.FreePort(t)
+	port := receivertest.FreePort(t)
 	d := rig.NewDaemon(t, "", fmt.Sprintf(reloadConfig, port, 3, "")).Start()
 	conn := rig.Connect(t, "", "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	n := 0
@@ -88,7 +89,7 @@ func TestReload(t *testing.T) {
 	}
 
 	// A good one by signal: a lower threshold and a second listener.
-	second := rig.FreePort(t)
+	second := receivertest.FreePort(t)
 	d.Rewrite(strings.Replace(fmt.Sprintf(reloadConfig, port, 1, ""), "sources:",
 		fmt.Sprintf("  - {name: second, transport: tcp, address: \"127.0.0.1:%d\"}\nsources:", second), 1))
 	signal(t, d, syscall.SIGHUP)

@@ -17,6 +17,7 @@ import (
 	"stockade/cmd/stockade/control"
 	"stockade/cmd/stockade/daemon"
 	"stockade/cmd/stockade/replay"
+	"stockade/receiver/receivertest"
 )
 
 var long = flag.Bool("long", false, "run the long forms of tests")
@@ -107,12 +108,7 @@ func writeLog(t *testing.T, path string, n int) {
 // serve runs a daemon that observes.
 func serve(t *testing.T, dir string) (*control.Client, int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	port := receivertest.FreePort(t)
 	socket := filepath.Join(dir, "control.sock")
 	file := filepath.Join(dir, "stockade.yaml")
 	text := fmt.Sprintf(`
@@ -144,6 +140,7 @@ sources: [{name: relay, listener: in, addresses: [127.0.0.1], jails: ["*"], quot
 			t.Fatalf("serve: %v\n%s", err, log.String())
 		default:
 		}
+		var err error
 		if client, err = control.Dial(t.Context(), socket); err != nil {
 			return false
 		}

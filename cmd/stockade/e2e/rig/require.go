@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -52,26 +51,6 @@ func Eventually(t testing.TB, limit time.Duration, what string, ok func() bool) 
 	if !Soon(limit, ok) {
 		t.Fatalf("not within %s: %s", limit, what)
 	}
-}
-
-// FreePort returns a port of 127.0.0.1 that nothing listens on, for TCP and UDP.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := ln.Addr().(*net.TCPAddr).Port
-		conn, err := net.ListenPacket("udp", ln.Addr().String())
-		ln.Close()
-		if err == nil {
-			conn.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free for both TCP and UDP")
-	return 0
 }
 
 // Last returns the last lines of a text.

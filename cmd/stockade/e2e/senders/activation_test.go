@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 // TestSocketActivation starts serve as systemd does: sockets from descriptor 3 on, their names and
@@ -101,7 +102,7 @@ sources:
 // TestRenewedCertificate reloads after the certificate of a listener was renewed: new connections see
 // the new one, old ones go on. A broken one refuses the reload and leaves everything as it is.
 func TestRenewedCertificate(t *testing.T) {
-	port := rig.FreePort(t)
+	port := receivertest.FreePort(t)
 	d := observe(t, fmt.Sprintf(`
 listeners: [{name: secure, transport: tls, address: "127.0.0.1:%d", cert: %%DIR%%/server.pem, key: %%DIR%%/server.key, client_ca: %%DIR%%/ca.pem}]
 sources: [{name: web1, listener: secure, certificate: {san: web1.lan}, jails: ["*"]}]

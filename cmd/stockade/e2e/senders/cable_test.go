@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 // cable carries TCP connections to the daemon and can be cut: everything on it is reset, and nobody
@@ -41,7 +41,7 @@ var thin = net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) erro
 
 func newCable(t testing.TB, to int) *cable {
 	t.Helper()
-	c := &cable{t: t, to: fmt.Sprintf("127.0.0.1:%d", to), from: fmt.Sprintf("127.0.0.1:%d", rig.FreePort(t)), left: -1}
+	c := &cable{t: t, to: fmt.Sprintf("127.0.0.1:%d", to), from: fmt.Sprintf("127.0.0.1:%d", receivertest.FreePort(t)), left: -1}
 	t.Cleanup(func() { c.cut(); c.wg.Wait() })
 	return c
 }

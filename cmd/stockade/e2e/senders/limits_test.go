@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 func setPassCredentials(c syscall.Conn) error {
@@ -35,7 +36,7 @@ func served(c net.Conn) string {
 // TestLimitsAreShown runs into the limits of a listener: each refusal is counted by reason under
 // `stockade sources`, and logged once a minute for a reason and a peer, however many there are.
 func TestLimitsAreShown(t *testing.T) {
-	port, strict := rig.FreePort(t), rig.FreePort(t)
+	port, strict := receivertest.FreePort(t), receivertest.FreePort(t)
 	d := observe(t, fmt.Sprintf(`
 listeners:
   - {name: lan, transport: tcp, address: "127.0.0.1:%d", max_connections: 8, framing: octet}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 // certificates makes a CA and what it signs, as files of a folder: NAME.pem and NAME.key.
@@ -83,7 +84,7 @@ func (c *certificates) issue(name string) (*x509.Certificate, *ecdsa.PrivateKey)
 // come from another address.
 func TestMistakesAreNamed(t *testing.T) {
 	rig.RequirePrograms(t, "openssl", "curl", "logger")
-	plain, secure := rig.FreePort(t), rig.FreePort(t)
+	plain, secure := receivertest.FreePort(t), receivertest.FreePort(t)
 	d := observe(t, fmt.Sprintf(`
 listeners:
   - {name: plain, transport: tcp, address: "127.0.0.1:%d"}

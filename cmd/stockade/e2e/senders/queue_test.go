@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 // rsyslog is a real rsyslogd that forwards what its socket gets, and keeps it while it cannot.
@@ -84,7 +85,7 @@ func TestQueueAfterOutage(t *testing.T) {
 			}
 			t.Run(sender.name+", "+outage, func(t *testing.T) {
 				t.Parallel()
-				port := rig.FreePort(t)
+				port := receivertest.FreePort(t)
 				d := observe(t, fmt.Sprintf(`
 listeners: [{name: lan, transport: tcp, address: "127.0.0.1:%d"}]
 sources: [{name: web1, listener: lan, addresses: [127.0.0.1], jails: ["*"]}]
@@ -186,7 +187,7 @@ func TestRepeatedLinesCountOnce(t *testing.T) {
 	for _, template := range []string{traditional, withZone} {
 		t.Run(template, func(t *testing.T) {
 			t.Parallel()
-			port := rig.FreePort(t)
+			port := receivertest.FreePort(t)
 			d := observe(t, fmt.Sprintf(`
 listeners: [{name: lan, transport: tcp, address: "127.0.0.1:%d"}]
 sources: [{name: web1, listener: lan, addresses: [127.0.0.1], jails: ["*"]}]

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 // TestSendersWhileStopped is bar F5 with real senders: Stockade stands still, and rsyslogd goes on
@@ -22,7 +23,7 @@ func TestSendersWhileStopped(t *testing.T) {
 	if rig.Long() {
 		still = time.Minute
 	}
-	port := rig.FreePort(t)
+	port := receivertest.FreePort(t)
 	d := observe(t, fmt.Sprintf(`
 listeners:
   - {name: lan, transport: tcp, address: "127.0.0.1:%d"}
