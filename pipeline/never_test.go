@@ -47,20 +47,30 @@ func member(rnd *rand.Rand, p netip.Prefix) netip.Addr {
 var disguises4 = []func(b [4]byte) string{
 	func(b [4]byte) string { return netip.AddrFrom4(b).String() },
 	func(b [4]byte) string { return "::ffff:" + netip.AddrFrom4(b).String() },
-	func(b [4]byte) string { return fmt.Sprintf("::ffff:%x:%x", int(b[0])<<8|int(b[1]), int(b[2])<<8|int(b[3])) },
+	func(b [4]byte) string {
+		return fmt.Sprintf("::ffff:%x:%x", int(b[0])<<8|int(b[1]), int(b[2])<<8|int(b[3]))
+	},
 	func(b [4]byte) string { return fmt.Sprintf("0:0:0:0:0:FFFF:%02X%02X:%02X%02X", b[0], b[1], b[2], b[3]) },
 	func(b [4]byte) string { return "::ffff:" + netip.AddrFrom4(b).String() + "%eth0" },
 	func(b [4]byte) string { return "64:ff9b::" + netip.AddrFrom4(b).String() },
-	func(b [4]byte) string { return fmt.Sprintf("64:ff9b::%x:%x", int(b[0])<<8|int(b[1]), int(b[2])<<8|int(b[3])) },
-	func(b [4]byte) string { return fmt.Sprintf("64:ff9b:1::%x:%x", int(b[0])<<8|int(b[1]), int(b[2])<<8|int(b[3])) },
+	func(b [4]byte) string {
+		return fmt.Sprintf("64:ff9b::%x:%x", int(b[0])<<8|int(b[1]), int(b[2])<<8|int(b[3]))
+	},
+	func(b [4]byte) string {
+		return fmt.Sprintf("64:ff9b:1::%x:%x", int(b[0])<<8|int(b[1]), int(b[2])<<8|int(b[3]))
+	},
 	func(b [4]byte) string { return fmt.Sprintf("2002:%02x%02x:%02x%02x::1", b[0], b[1], b[2], b[3]) },
 	func(b [4]byte) string { return "::" + netip.AddrFrom4(b).String() },
 	func(b [4]byte) string { return fmt.Sprintf("0%o.0%o.0%o.0%o", b[0], b[1], b[2], b[3]) },
 	func(b [4]byte) string { return fmt.Sprintf("%03d.%03d.%03d.%03d", b[0], b[1], b[2], b[3]) },
 	func(b [4]byte) string { return fmt.Sprintf("0x%x.0x%x.0x%x.0x%x", b[0], b[1], b[2], b[3]) },
 	func(b [4]byte) string { return fmt.Sprintf("0x%02x%02x%02x%02x", b[0], b[1], b[2], b[3]) },
-	func(b [4]byte) string { return fmt.Sprint(uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])) },
-	func(b [4]byte) string { return fmt.Sprintf("%d.%d", b[0], uint32(b[1])<<16|uint32(b[2])<<8|uint32(b[3])) },
+	func(b [4]byte) string {
+		return fmt.Sprint(uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]))
+	},
+	func(b [4]byte) string {
+		return fmt.Sprintf("%d.%d", b[0], uint32(b[1])<<16|uint32(b[2])<<8|uint32(b[3]))
+	},
 	func(b [4]byte) string { return netip.AddrFrom4(b).String() + "." },
 	func(b [4]byte) string { return netip.AddrFrom4(b).String() + ":4711" },
 	func(b [4]byte) string { return "[::ffff:" + netip.AddrFrom4(b).String() + "]:4711" },
