@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-// The pieces that fail2ban's tags stand for. Addresses in the long IPv6 form end in a colon only
-// as "::", which the loop itself guarantees.
+// The pieces that fail2ban's tags stand for.
 const (
 	reIP4  = `(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})`
-	reIP6  = `(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|:){1,7}(?:[0-9a-fA-F]{1,4}|))`
+	reIP6  = `(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|:){1,7}(?:[0-9a-fA-F]{1,4}|:))`
 	reAddr = `\[?(?:` + reIP4 + `|` + reIP6 + `)\]?`
 	reDNS  = `(?P<dns>[\w\-.^_]*\w)`
 	reCIDR = `(?P<cidr>\d+)`

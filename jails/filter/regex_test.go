@@ -23,6 +23,9 @@ func TestInlineFilters(t *testing.T) {
 		},
 		{name: "IPv6", spec: Spec{FailRegex: []string{`from <ADDR> port <F-PORT/>$`}}, text: "bad login from 2001:db8::7 port 99", addr: "2001:db8::7", port: "99"},
 		{name: "IPv6 in brackets", spec: Spec{FailRegex: []string{`from <HOST>:`}}, text: "bad login from [2001:db8::7]:99", addr: "2001:db8::7"},
+		{name: "IPv6 that ends in two colons", spec: Spec{FailRegex: []string{`from <HOST>$`}}, text: "bad login from 2001:db8::", addr: "2001:db8::"},
+		{name: "a colon behind IPv6 is not its own", spec: Spec{FailRegex: []string{`from <HOST>`}}, text: "bad login from 2001:db8::7: no", addr: "2001:db8::7"},
+		{name: "half an IPv6 address is none", spec: Spec{FailRegex: []string{`from <HOST>:? `}}, text: "bad login from 2001: no"},
 		{name: "IPv4 in IPv6", spec: Spec{FailRegex: []string{`from <HOST>$`}}, text: "bad login from ::ffff:192.0.2.3", addr: "192.0.2.3"},
 		{name: "a subnet", spec: Spec{FailRegex: []string{`net <SUBNET>$`}}, text: "net 192.0.2.0/24", addr: "192.0.2.0", bits: 24},
 		{name: "a user", spec: Spec{FailRegex: []string{`user=<F-USER>\S+</F-USER> <IP4>`}}, text: "user=bob 192.0.2.4", addr: "192.0.2.4", user: "bob"},
@@ -141,6 +144,19 @@ func TestJoinedLines(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestUsersOfAConnection(t *testing.T) {
+	got, _ := feed(t, Spec{FailRegex: []string{
+		`^<F-MLFID>\w+</F-MLFID>: failed for <F-USER>\S*</F-USER> from <ADDR>$`,
+		`^<F-MLFID>\w+</F-MLFID>: <F-MLFFORGET>bye</F-MLFFORGET> <F-USER>\S+</F-USER> from <ADDR>$`,
+	}}, "a: failed for bob from 192.0.2.1", "a: failed for eve from 192.0.2.1", "a: failed for bob from 192.0.2.1",
+		"b: bye bob from 192.0.2.1", "a: bye mary from 192.0.2.1", "a: failed for  from 192.0.2.1")
+	for i, want := range []string{"[bob]", "[bob eve]", "[bob eve]", "[]", "[bob eve mary]", "[]"} {
+		if got[i] == nil || fmt.Sprint(got[i].Users) != want {
+			t.Errorf("line %d: %+v, want the users %s", i, got[i], want)
+		}
 	}
 }
 

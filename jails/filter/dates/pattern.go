@@ -198,8 +198,13 @@ func (p *piece) calendar(pattern string) error {
 	front, freeFront := openedBy(body, "^"), openedBy(body, "**")
 	p.anchored = inLine || front
 	freeBack := endsFree(body)
+	if rest, ok := strings.CutPrefix(body, unbound); ok && !inLine {
+		body, freeFront, freeBack = rest, true, true
+		front = openedBy(body, "^")
+		p.anchored = front
+	}
 	body = strings.TrimSuffix(strings.TrimPrefix(body, "**"), "**")
-	if freeFront {
+	if freeFront && openedBy(body, "**") {
 		body = strings.Replace(body, "**", "", 1)
 	}
 	regex, err := p.translate(pattern, body)

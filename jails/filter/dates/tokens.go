@@ -115,6 +115,7 @@ var defaults = []string{
 
 const (
 	lineBegin = "{^LN-BEG}"
+	unbound   = "{UNB}" // in front of a pattern: nothing is demanded of what stands around it
 	nameEpoch = "Epoch"
 	nameTAI   = "TAI64N"
 )

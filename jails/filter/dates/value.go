@@ -26,6 +26,9 @@ func (f *form) get(field int, line []byte, caps []int) []byte {
 // digits) and microseconds (16 or 17).
 func epochTime(text []byte) time.Time {
 	whole, frac := 0, 0
+	if len(text) == 0 {
+		return time.Time{} // the other branch of a pattern that may have no epoch in it
+	}
 	for whole < len(text) && isDigit(text[whole]) {
 		whole++
 	}

@@ -275,6 +275,8 @@ func (c *Config) merge(f *file) {
 			into = newSection(name)
 			c.sections[name] = into
 			c.order = append(c.order, name)
+		} else if c.known[name] == nil {
+			c.known[name] = map[string]Value{}
 		}
 		for _, k := range s.keys {
 			key := k
@@ -282,9 +284,6 @@ func (c *Config) merge(f *file) {
 				key += "?" + condition
 			}
 			if old, ok := into.options[key]; ok {
-				if c.known[name] == nil {
-					c.known[name] = map[string]Value{}
-				}
 				c.known[name][key] = old
 			}
 			into.set(key, s.options[k])

@@ -73,8 +73,9 @@ func (c *Config) Filter(o Options) (*Expanded, error) {
 	e.IgnoreRegex = lines(text("ignoreregex"))
 	e.DatePattern = text("datepattern")
 	e.UseDNS = text("usedns")
-	e.Logtype = text("logtype")
-	e.Daemon = text("_daemon")
+	// These two only help to find the apps and the form: what is wrong with them stops nothing.
+	e.Logtype, _, _ = r.text("logtype")
+	e.Daemon, _, _ = r.text("_daemon")
 	for _, l := range lines(text("journalmatch")) {
 		words, werr := shellWords(l)
 		if werr != nil && err == nil {

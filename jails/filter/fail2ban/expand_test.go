@@ -128,6 +128,36 @@ func TestConditionalOptionsStay(t *testing.T) {
 	}
 }
 
+func TestKnownTags(t *testing.T) {
+	tests := []struct {
+		name string
+		f    files
+		want string
+	}{
+		{"nothing is laid over it", files{"x.conf": "[DEFAULT]\na = default\n[Definition]\na = own\nfailregex = <known/a> <HOST>\n"}, "own <HOST>"},
+		{"a layer is laid over it", files{"x.conf": "[Definition]\na = one\n", "x.local": "[Definition]\na = two\nfailregex = <known/a> <HOST>\n"}, "one <HOST>"},
+		{"a layer that leaves it alone, with a default", files{
+			"x.conf": "[DEFAULT]\na = default\n[Definition]\na = own\n", "x.local": "[Definition]\nfailregex = <known/a> <HOST>\n",
+		}, "default <HOST>"},
+		{"a layer that leaves it alone", files{"x.conf": "[Definition]\na = own\n", "x.local": "[Definition]\nfailregex = <known/a> <HOST>\n"}, "own <HOST>"},
+		{"an option of Init", files{"x.conf": "[Definition]\na = own\nfailregex = <known/a> <a> <HOST>\n[Init]\na = init\n"}, "init init <HOST>"},
+		{"there is none", files{"x.conf": "[Definition]\nfailregex = <known/a> <HOST>\n"}, "<known/a> <HOST>"},
+	}
+	for _, tt := range tests {
+		e, err := Load("x", Options{Reader: tt.f.reader()})
+		if err != nil || len(e.FailRegex) != 1 || e.FailRegex[0] != tt.want {
+			t.Errorf("%s: %v %v, want %q", tt.name, e, err, tt.want)
+		}
+	}
+}
+
+func TestNamesOfTheDaemonThatCannotBeResolvedStopNothing(t *testing.T) {
+	f := files{"x.conf": "[Definition]\n_daemon = %(nowhere)s\nfailregex = <HOST>\n"}
+	if e, err := Load("x", Options{Reader: f.reader()}); err != nil || e.Daemon != "" {
+		t.Errorf("%v %v", e, err)
+	}
+}
+
 func TestFiltersAtFault(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"self reference", "[Definition]\nfailregex = a <failregex>\n", `x.conf:2: option "failregex" refers to itself by <failregex>`},

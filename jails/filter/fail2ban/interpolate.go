@@ -108,6 +108,16 @@ func (c *Config) reference(sec, ref string, vars map[string]string) (string, *Va
 	return "", &v, ok
 }
 
+// layered reports whether <known/option> of a section does not mean its own option: whether a layer
+// was laid over the option, or over the section while there is a default of that name.
+func (c *Config) layered(name, option string) bool {
+	if _, ok := c.known[name][option]; ok {
+		return true
+	}
+	_, ok := c.defaults.options[option]
+	return ok && c.known[name] != nil
+}
+
 // lookUp finds the option of another section, of the layer below (known) or of the defaults.
 func (c *Config) lookUp(sec, from, option string) (Value, bool) {
 	switch strings.ToLower(from) {

@@ -98,6 +98,10 @@ func (t *tagger) value(tag string) (string, bool, error) {
 		home = from
 	}
 	v, ok := t.config.lookUp(definition, from, option)
+	if strings.EqualFold(from, "known") && (!ok || !t.config.layered(definition, option)) {
+		// Nothing was laid over it: it is the section's own.
+		v, ok = t.config.Raw(definition, option)
+	}
 	if !ok {
 		return "", false, nil
 	}
