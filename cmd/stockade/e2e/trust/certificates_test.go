@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 // secure is a tls listener with sources known by the name NAME.lan.
@@ -56,7 +57,7 @@ func (k dummy) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 // TestCertificates is bar A7 through the daemon: a verdict for each of 26 client certificates, and a
 // good client that goes on meanwhile.
 func TestCertificates(t *testing.T) {
-	port := rig.FreePort(t)
+	port := receivertest.FreePort(t)
 	ca, other := newAuthority(t, "ca", nil), newAuthority(t, "other", nil)
 	sub := newAuthority(t, "sub", ca)
 	hundred := []*authority{sub}
@@ -208,7 +209,7 @@ func TestCertificates(t *testing.T) {
 // connections are open. Its own are cut, all others go on, and nothing is resumed.
 func TestRevokedUnderLoad(t *testing.T) {
 	others, gone, reloads := rig.Size(100, 200, 950), rig.Size(10, 20, 50), rig.Size(3, 10, 1000)
-	port := rig.FreePort(t)
+	port := receivertest.FreePort(t)
 	ca := newAuthority(t, "ca", nil)
 	d := rig.NewDaemon(t, "", secure(port, "stays", "goes"))
 	ca.write(d.Dir)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stockade/cmd/stockade/e2e/rig"
+	"stockade/receiver/receivertest"
 )
 
 const matrixSize = 20 // sources on each transport, and jails
@@ -48,7 +49,7 @@ func admits(t int, s cellSource, j int, least cellJail) bool {
 func TestGrantMatrix(t *testing.T) {
 	rig.RequireRoot(t) // to speak for other users
 	rnd := rand.New(rand.NewPCG(1, 6))
-	ports := []int{0, rig.FreePort(t), rig.FreePort(t), rig.FreePort(t)}
+	ports := []int{0, receivertest.FreePort(t), receivertest.FreePort(t), receivertest.FreePort(t)}
 	var b strings.Builder
 	fmt.Fprintf(&b, `%slisteners:
   - {name: kernel, transport: unixgram, path: %%DIR%%/log, mode: "0666"}
