@@ -55,6 +55,7 @@ func (h *handler) routes(mux muxer) {
 	}, "jail")
 	post(h, mux, "/v1/ban", h.ban)
 	post(h, mux, "/v1/unban", h.unban)
+	post(h, mux, "/v1/adopt", h.adopt)
 	post(h, mux, "/v1/approve", h.approve)
 	post(h, mux, "/v1/release", h.release)
 	post(h, mux, "/v1/reload", h.reload)

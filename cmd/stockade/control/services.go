@@ -119,6 +119,7 @@ type Services struct {
 	Bans       BanLister
 	Ban        Banner
 	Unban      Unbanner
+	Adopt      Adopter
 	Approve    Approver
 	Release    Releaser
 	Explain    Explainer
@@ -142,6 +143,7 @@ type Daemon interface {
 	BanLister
 	Banner
 	Unbanner
+	Adopter
 	Approver
 	Releaser
 	Explainer
@@ -160,7 +162,7 @@ type Daemon interface {
 func ServicesOf(d Daemon) Services {
 	return Services{
 		Status: d, JailReport: d, Jails: d, Sources: d, Bans: d,
-		Ban: d, Unban: d, Approve: d, Release: d, Explain: d, Doctor: d, Reload: d,
+		Ban: d, Unban: d, Adopt: d, Approve: d, Release: d, Explain: d, Doctor: d, Reload: d,
 		Shadow: d, CanaryKey: d, Canaries: d, Log: d, SetLog: d, NotifyTest: d, Metrics: d,
 	}
 }

@@ -241,6 +241,11 @@ func (f *Fake) Unban(_ context.Context, r control.UnbanRequest) (control.UnbanRe
 	return control.UnbanResult{}, &control.Error{Code: control.CodeNotFound, Message: "nothing to unban"}
 }
 
+// Adopt implements control.Adopter: it adopts every ban.
+func (f *Fake) Adopt(_ context.Context, r control.AdoptRequest) (control.AdoptResult, error) {
+	return control.AdoptResult{Adopted: int64(len(r.Bans))}, nil
+}
+
 // Approve implements control.Approver: the source this-host has two bans waiting.
 func (f *Fake) Approve(_ context.Context, r control.SourceRequest) (control.ApproveResult, error) {
 	if err := knownSource(r.Source); err != nil {
