@@ -17,11 +17,23 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"stockade/cmd/stockade-load/bench"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "bench":
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return bench.Main(ctx, args[1:], stdout, stderr, benchProgress(stderr))
+		case bench.ChildArg:
+			return bench.Child(args[1:], os.Stdin, stdout, stderr)
+		}
+	}
 	fs := flag.NewFlagSet("stockade-load", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	var o options

@@ -18,12 +18,29 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, total int, quiet bool) *progress {
+	return &progress{w: w, total: total, on: isTerminal(w) && !quiet}
+}
+
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if ok {
-		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		ok = err == nil
+	if !ok {
+		return false
 	}
-	return &progress{w: w, total: total, on: ok && !quiet}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// benchProgress returns what shows the steps of a benchmark; nil when w is no terminal.
+func benchProgress(w io.Writer) func(what string, done, all int) {
+	if !isTerminal(w) {
+		return nil
+	}
+	return func(what string, done, all int) {
+		fmt.Fprintf(w, "\r\033[K%3d %%  %s", 100*done/max(all, 1), what)
+		if done == all {
+			fmt.Fprint(w, "\r\033[K")
+		}
+	}
 }
 
 func (p *progress) at(n int) {
