@@ -31,6 +31,7 @@ func printOf(b []byte) print {
 // content is what is known of one file's content, also when it is open no more.
 type content struct {
 	id     fileID
+	born   int64  // Unix nanoseconds; 0 where the file system does not say
 	path   string // as it was found
 	real   string // without symbolic links
 	at     int64  // the beginning of the next line; inside an over-long one, what is read next

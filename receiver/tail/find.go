@@ -26,6 +26,7 @@ var (
 	errOutside = errors.New("the symbolic link leads out of its folder")
 	errNoFile  = errors.New("it is not a regular file")
 	errFolder  = errors.New("it is a folder")
+	errOpen    = errors.New("it is open already: names changed meanwhile")
 )
 
 // fileID is what a file is, whatever its name.
@@ -158,11 +159,11 @@ func list(dir, base string) []sibling {
 	return all
 }
 
-// born returns when a file was made, zero where the file system does not say.
-func born(fd int) time.Time {
+// born returns when a file was made in Unix nanoseconds, 0 where the file system does not say.
+func born(fd int) int64 {
 	var st unix.Statx_t
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st); err != nil || st.Mask&unix.STATX_BTIME == 0 {
-		return time.Time{}
+		return 0
 	}
-	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
+	return st.Btime.Sec*int64(time.Second) + int64(st.Btime.Nsec)
 }

@@ -42,7 +42,7 @@ func (t *Tail) catchUp(now, was *file, old content, inPlace bool) {
 		}
 	}
 	if anchor < 0 && !open {
-		anchor, rest = t.find(all, &old)
+		anchor, rest = t.find(all, &old, now, inPlace)
 	}
 	chain := was
 	if rest {
@@ -104,23 +104,33 @@ func alike(fd int, s *sibling) bool {
 	return m <= n && bytes.Equal(a[:m], b[:m])
 }
 
-// find returns which sibling has the old content, and whether there is more in it than was read.
-func (t *Tail) find(all []sibling, old *content) (anchor int, rest bool) {
+// find returns which sibling has the old content, and whether there is more in it than was read. In
+// place, what is a copy of what the file holds now will be read there.
+func (t *Tail) find(all []sibling, old *content, now *file, inPlace bool) (anchor int, rest bool) {
+	anchor = -1
 	if old.head.N == 0 {
-		return -1, false
+		return anchor, false
 	}
 	for i := len(all) - 1; i >= 0; i-- {
-		c := t.files[all[i].id]
-		if c != nil && !c.finite {
+		s := &all[i]
+		if c := t.files[s.id]; c != nil && !c.finite || inPlace && alike(now.fd, s) {
 			continue
 		}
-		begins, whole := old.same(all[i].fd)
-		whole = whole && c == nil && t.knownHead(all[i].fd).N == 0 // else it is read already
-		if begins {
-			return i, whole && all[i].size > old.at
+		begins, whole := old.same(s.fd)
+		if !begins {
+			continue
+		}
+		unread := t.files[s.id] == nil && t.knownHead(s.fd).N == 0
+		switch {
+		case old.at > 0:
+			return i, whole && unread && s.size > old.at
+		case unread && s.changed.After(old.touch.Add(-clockGrain)):
+			anchor, rest = i, s.size > 0 // the bytes of an unfinished line may begin later contents, too
+		case anchor < 0:
+			anchor = i
 		}
 	}
-	return -1, false
+	return anchor, rest
 }
 
 // adopt opens a rotation under the path that it came from.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,51 @@ func TestADamagedStateBeginsAgain(t *testing.T) {
 	r.want("1", "3")
 }
 
+// TestACopyBeforeItsOriginalIsRead: a copy that is made while the original has an unfinished line alone,
+// and grows with it, adds nothing.
+func TestACopyBeforeItsOriginalIsRead(t *testing.T) {
+	r := newRig(t, "", "a.log").start()
+	var want []string
+	for i := range 20 {
+		line := fmt.Sprintf("line %d", i)
+		r.add("a.log", line[:2])
+		r.wait("the first bytes", func() bool { return r.tail.Stats().Files == 1 })
+		r.add("a.log", line[2:]+"\n"+line+" again\n")
+		r.copyTruncate("a.log", fmt.Sprintf("a.log.%d", 20-i))
+		want = append(want, line, line+" again")
+	}
+	r.wait("all lines", func() bool { return r.rec.Count() >= len(want) })
+	r.add("a.log", "end\n")
+	r.wait("the end", func() bool { return slices.Contains(r.rec.Texts(), "end") })
+	have := r.rec.Texts()
+	slices.Sort(have) // of a file and its copy, either may come first
+	want = append(want, "end")
+	slices.Sort(want)
+	if !slices.Equal(have, want) {
+		t.Fatalf("have %q\nlog:\n%s", have, r.log)
+	}
+}
+
+// TestRotationsBehindARemovedFile: the file that is followed is removed while the tail stops, and its
+// number used again; what was rotated and read before does not come again.
+func TestRotationsBehindARemovedFile(t *testing.T) {
+	r := newRig(t, "start", "a.log").start()
+	r.add("a.log", "1\n")
+	r.rename("a.log", "a.log.1")
+	r.add("a.log", "2\n")
+	r.want("1", "2")
+	r.stop()
+	if err := os.Remove(r.path("a.log")); err != nil {
+		t.Fatal(err)
+	}
+	r.rename("a.log.1", "a.log.2")
+	r.add("a.log", "3\n")
+	r.rename("a.log", "a.log.1")
+	r.add("a.log", "4\n")
+	r.start()
+	r.want("1", "2", "3", "4")
+}
+
 func TestARemovedFileIsClosedAndItsLastLineComes(t *testing.T) {
 	r := newRig(t, "", "a.log")
 	r.tune = func(tl *Tail) { tl.poll, tl.keep = 10*time.Millisecond, 50*time.Millisecond }
@@ -264,7 +310,7 @@ func (w *writer) check(when string) {
 	}
 }
 
-// TestRotations rotates in random ways: nothing is lost, nothing comes twice.
+// TestRotations rotates in random ways, other ones each time: nothing is lost, nothing comes twice.
 func TestRotations(t *testing.T) {
 	rounds := 200
 	if *long {
@@ -272,12 +318,27 @@ func TestRotations(t *testing.T) {
 	} else if testing.Short() {
 		rounds = 60
 	}
-	seed := uint64(1) // the same ways each time; the long form looks for new ones
-	if *long {
-		seed = uint64(time.Now().UnixNano()) //nolint:gosec // a seed
+	rotateAtRandom(t, uint64(time.Now().UnixNano()), rounds) //nolint:gosec // a seed
+}
+
+// TestRotationsThatWereWrongOnce are runs in which lines came twice.
+func TestRotationsThatWereWrongOnce(t *testing.T) {
+	for name, seed := range map[string]uint64{
+		"a restart behind a removed file whose number was used again": 1795511995896338047,
+		"and with a copy beside it":                                   1795512092925253504,
+	} {
+		t.Run(name, func(t *testing.T) { rotateAtRandom(t, seed, 60) })
 	}
+}
+
+func rotateAtRandom(t *testing.T, seed uint64, rounds int) {
+	t.Helper()
 	w := &writer{rig: newRig(t, "start", "app.log", "current.log"), seen: map[int]int{}, rng: seed}
-	t.Logf("seed %d", w.rng)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d, %d rounds", seed, rounds)
+		}
+	})
 	if err := os.Symlink("out-0.log", w.path("current.log")); err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +395,7 @@ func TestRotations(t *testing.T) {
 	w.write(1)
 	w.check("at the end")
 	w.f.Close()
-	t.Logf("%d rotations %v, %d lines: 0 lost, 0 doubled", rounds, counts, w.lines)
+	t.Logf("seed %d: %d rotations %v, %d lines: 0 lost, 0 doubled", seed, rounds, counts, w.lines)
 }
 
 // TestLogrotate lets the real program rotate.

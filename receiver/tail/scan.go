@@ -137,8 +137,10 @@ func (t *Tail) old(f *file, info os.FileInfo) bool {
 	if t.since.IsZero() {
 		return true
 	}
-	at := born(f.fd)
-	return at.IsZero() && info.ModTime().Before(t.since) || !at.IsZero() && at.Before(t.since)
+	if f.born == 0 {
+		return info.ModTime().Before(t.since)
+	}
+	return f.born < t.since.UnixNano()
 }
 
 // open opens a file at its beginning and enters it.
@@ -156,13 +158,18 @@ func (t *Tail) open(path, real string) (*file, error) {
 		closeFD(fd)
 		return nil, errNoFile
 	}
-	f := &file{content: content{path: path, id: fileID{uint64(st.Dev), st.Ino}}, fd: fd} //nolint:unconvert // 32 bits on some platforms
-	return t.enter(f, real), nil
+	id := fileID{uint64(st.Dev), st.Ino} //nolint:unconvert // 32 bits on some platforms
+	if t.files[id] != nil {
+		closeFD(fd)
+		return nil, errOpen
+	}
+	return t.enter(&file{content: content{path: path, id: id}, fd: fd}, real), nil
 }
 
 // enter makes an open file one that is followed.
 func (t *Tail) enter(f *file, real string) *file {
 	f.real, f.touch, f.judged, f.dirty = real, time.Now(), time.Now(), true
+	f.born = born(f.fd)
 	var err error
 	if f.worth, err = Judge(f.path); err != nil {
 		if f.worth, err = Judge(real); err != nil {
@@ -201,6 +208,8 @@ func (t *Tail) judge() {
 // unreadable counts a match that is not read; a file that is gone again or a folder is none.
 func (t *Tail) unreadable(path string, err error) {
 	switch {
+	case errors.Is(err, errOpen):
+		t.again = true
 	case errors.Is(err, errFolder) || errors.Is(err, fs.ErrNotExist):
 	case errors.Is(err, errOutside) || errors.Is(err, unix.ELOOP):
 		t.refuse(path, ReasonSymlink, err)

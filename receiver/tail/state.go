@@ -34,6 +34,7 @@ type memorizedID struct {
 type memorized struct {
 	Path, Real   string
 	Dev, Ino     uint64
+	Born         int64
 	At, Size     int64
 	Head         print
 	Before       []byte
@@ -56,7 +57,7 @@ func (m *memorized) sound() bool {
 
 func (m *memorized) content() content {
 	return content{
-		id: fileID{m.Dev, m.Ino}, path: m.Path, real: m.Real, at: m.At, size: m.Size, head: m.Head,
+		id: fileID{m.Dev, m.Ino}, born: m.Born, path: m.Path, real: m.Real, at: m.At, size: m.Size, head: m.Head,
 		before: m.Before, touch: time.Unix(0, m.Touch), skip: m.Skip, maimed: m.Maimed, prefix: m.Prefix, syslog: m.Syslog,
 	}
 }
@@ -108,7 +109,7 @@ func (t *Tail) save(now bool) {
 	}
 	for _, f := range t.order {
 		m.Files = append(m.Files, memorized{
-			Path: f.path, Real: f.real, Dev: f.id.dev, Ino: f.id.ino, At: f.at, Size: f.size, Head: f.head,
+			Path: f.path, Real: f.real, Dev: f.id.dev, Ino: f.id.ino, Born: f.born, At: f.at, Size: f.size, Head: f.head,
 			Before: f.before, Prefix: f.prefix, Touch: f.touch.UnixNano(), Skip: f.skip, Maimed: f.maimed,
 			Syslog: f.syslog, Finite: f.finite, Held: f.held(),
 		})
