@@ -23,7 +23,7 @@ func TestCorpusIsTheSameForASeed(t *testing.T) {
 }
 
 func TestAttackIsSixtyPercentFailures(t *testing.T) {
-	c := Attack(1, 20_000, 500)
+	c := Attack(1, 6000, 300)
 	offender := regexp.MustCompile(`sshd\[\d+\]: (\S+ \S+).* (198\.18\.\d+\.\d+) port`)
 	kinds, seen := map[string]int{}, map[string]bool{}
 	for line := range strings.Lines(string(c.File)) {
@@ -36,7 +36,7 @@ func TestAttackIsSixtyPercentFailures(t *testing.T) {
 	for _, n := range kinds {
 		total += n
 	}
-	if share := float64(total) / float64(c.Lines); math.Abs(share-0.6) > 0.02 || len(seen) != 500 || len(kinds) != 4 {
+	if share := float64(total) / float64(c.Lines); math.Abs(share-0.6) > 0.02 || len(seen) != 300 || len(kinds) != 4 {
 		t.Errorf("%.3f of the lines are failures, from %d addresses, of kinds %v", share, len(seen), kinds)
 	}
 	if n := bytes.Count(c.File, []byte("\n")); n != c.Lines || n != bytes.Count(c.Wire, []byte("\n<"))+1 {
@@ -131,6 +131,9 @@ func TestTable(t *testing.T) {
 
 // TestMatchingItem measures in earnest, on few lines, with a parser that is not there.
 func TestMatchingItem(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a measurement")
+	}
 	t.Setenv("PATH", t.TempDir()) // no peers
 	var steps []string
 	rep, err := Measure(t.Context(), Options{
@@ -168,6 +171,9 @@ func TestExitCodes(t *testing.T) {
 
 // TestReport runs the command on the matcher alone and reads its JSON.
 func TestReport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a measurement")
+	}
 	t.Setenv("PATH", t.TempDir()) // no peers
 	if _, err := os.Stat(parserPaths[0]); err == nil {
 		t.Log("sshg-parser is measured, too")
