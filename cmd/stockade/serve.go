@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,9 @@ kernel when it stops.`,
 	}
 	c.Flags().BoolVar(&observe, "observe", false, "record bans, enforce none")
 	return a.verb(c, func(ctx context.Context, _ []string) error {
+		// A crash, or the watchdog's SIGABRT, ends by that signal: Go's exit code for it is 2, which
+		// says that the configuration is bad, and systemd would not start such a daemon again.
+		debug.SetTraceback("crash")
 		if a.socket != "" {
 			return usagef("serve: the socket is control.socket of the configuration")
 		}
