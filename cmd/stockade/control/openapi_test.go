@@ -263,7 +263,7 @@ func TestOpenAPIHasEveryStatus(t *testing.T) {
 	bearer := []string{"Authorization", "Bearer " + secret, "Content-Type", jsonType}
 	good := map[string]string{
 		"/v1/ban": `{"address":"192.0.2.7"}`, "/v1/unban": `{"address":"192.0.2.7"}`, "/v1/approve": `{"source":"this-host"}`,
-		"/v1/adopt": `{"from":"fail2ban","bans":[{"jail":"sshd","address":"192.0.2.7/32","start":"2026-11-24T10:00:00Z","end":null,"count":1}]}`,
+		"/v1/adopt":   `{"from":"fail2ban","bans":[{"jail":"sshd","address":"192.0.2.7/32","start":"2026-11-24T10:00:00Z","end":null,"count":1}]}`,
 		"/v1/release": `{"source":"this-host"}`, "/v1/reload": `{}`, "/v1/canary": `{"source":"this-host"}`, "/v1/log": `{}`, "/v1/notify/test": `{"name":"good"}`,
 		"/v1/explain": "?address=192.0.2.7", "/v1/status/{jail}": "",
 	}

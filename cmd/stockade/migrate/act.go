@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
 )
 
 // effects are what the actions of a jail become.
@@ -248,4 +247,3 @@ const syslogSnippet = `listeners: [{name: local, transport: unixgram, path: /run
 nginx:   error_log syslog:server=unix:/run/stockade/syslog.sock,tag=nginx;
 rsyslog: examples/rsyslog-unix.conf, in /etc/rsyslog.d/00-stockade.conf
 journal: journals: [{name: journal}]`
-
