@@ -43,7 +43,7 @@ func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest) (control.R
 	for _, p := range next.loaded.Problems() {
 		out.Warnings = append(out.Warnings, problem(p))
 	}
-	out.Promoted, err = d.promote(ctx)
+	out.Promoted, err = d.promote(ctx, before)
 	return out, err
 }
 

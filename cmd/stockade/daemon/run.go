@@ -35,8 +35,13 @@ type Options struct {
 // Run serves until ctx is done. The error is a *config.Errors for a bad configuration, and wraps
 // syscall.EADDRINUSE for an address in use and firewall.ErrCapability for a backend that may not
 // be used.
-func Run(ctx context.Context, o Options) error {
-	d := &daemon{options: o, started: time.Now(), trial: newTrial()}
+func Run(ctx context.Context, o Options) error { return newDaemon(o).run(ctx) }
+
+func newDaemon(o Options) *daemon {
+	return &daemon{options: o, started: time.Now(), trial: newTrial()}
+}
+
+func (d *daemon) run(ctx context.Context) error {
 	var journal string
 	d.journal, journal = journalWay()
 	opts := d.configOptions()
@@ -44,10 +49,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if d.logs, err = newLogs(o.Stderr, b.loaded.Config.Log); err != nil {
+	if d.logs, err = newLogs(d.options.Stderr, b.loaded.Config.Log); err != nil {
 		return err
 	}
-	defer d.logs.Close()
+	defer func() { _ = d.logs.Close() }() // what is logged later goes to standard error
 	d.log = d.logs.logger()
 	d.sayConfig(b.loaded)
 	if len(b.loaded.Files) == 0 {

@@ -88,12 +88,13 @@ func (d *daemon) mainFile() string {
 }
 
 // promote makes the bans hold that jails recorded before they enforced, except those of addresses that
-// logged in lately or look like proxies, which are lifted.
-func (d *daemon) promote(ctx context.Context) ([]control.Promotion, error) {
+// logged in lately or look like proxies, which are lifted. before is the configuration of before; nil
+// is an unknown one.
+func (d *daemon) promote(ctx context.Context, before *built) ([]control.Promotion, error) {
 	var list []control.Promotion
 	var errs error
 	for _, j := range d.current.get().all {
-		if !j.Enabled || !j.Enforce || !slices.ContainsFunc(d.store.Bans(j.Name), func(b *state.Ban) bool { return b.Shadow }) {
+		if !j.Enabled || !j.Enforce || before != nil && enforces(before.all, j.Name) || !slices.ContainsFunc(d.store.Bans(j.Name), func(b *state.Ban) bool { return b.Shadow }) {
 			continue
 		}
 		if len(list) == 0 { // lines that were read under the old plan are judged by now

@@ -182,7 +182,7 @@ func (r *reloader) Ready() <-chan struct{} { return r.ready }
 
 // Run works until ctx is done.
 func (r *reloader) Run(ctx context.Context) error {
-	if _, err := r.d.promote(ctx); err != nil && ctx.Err() == nil {
+	if _, err := r.d.promote(ctx, nil); err != nil && ctx.Err() == nil {
 		r.d.log.Warn("the recorded bans of a jail that enforces now do not all hold yet", "err", err)
 	}
 	close(r.ready)
