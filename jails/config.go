@@ -14,7 +14,10 @@ type Config struct {
 	BanTime     *time.Duration    `yaml:"bantime"` // negative: permanent
 	Increment   *IncrementConfig  `yaml:"increment"`
 	Thresholds  []ThresholdConfig `yaml:"thresholds"`
-	Ports       []string          `yaml:"ports"` // 22, 443/tcp; absent: everything
+	Key         string            `yaml:"key"`     // address, prefix, user; absent: address
+	Weights     []int             `yaml:"weights"` // by pattern, from 0: how many failures a match is; absent: 1
+	Widen       *WidenConfig      `yaml:"widen"`   // absent: a ban is never wider than what was counted
+	Ports       []string          `yaml:"ports"`   // 22, 443/tcp; absent: everything
 	MinTrust    string            `yaml:"min_trust"`
 	Origin      *OriginConfig     `yaml:"origin"`
 	IgnoreIP    []string          `yaml:"ignoreip"`
@@ -49,6 +52,13 @@ type ThresholdConfig struct {
 	MaxRetry int           `yaml:"maxretry"`
 	FindTime time.Duration `yaml:"findtime"`
 	BanTime  time.Duration `yaml:"bantime"`
+}
+
+// WidenConfig bans the network of several banned addresses.
+type WidenConfig struct {
+	V4      int `yaml:"v4"`      // bits; absent: 24
+	V6      int `yaml:"v6"`      // bits; absent: 48
+	Members int `yaml:"members"` // how many banned addresses it takes; absent: 8
 }
 
 // OriginConfig is what a jail demands of the process that wrote a line.

@@ -32,6 +32,9 @@ type Jail struct {
 	Enforce     bool        // false: a shadow jail, whose bans are only reported
 	Apps        []string    // nil: the filter's
 	Thresholds  []Threshold // at least one
+	Key         Key
+	Weights     []int  // by pattern, see Weight
+	Widen       *Widen // nil: off
 	Increment   Increment
 	Scope       string // canonical ports, see ParsePorts; "" is everything
 	MinTrust    Trust
@@ -69,6 +72,8 @@ func resolve(d DefaultsConfig, c Config) *Jail {
 		Enforce:     orTrue(c.Enforce),
 		Apps:        slices.Clone(c.Apps),
 		Thresholds:  thresholds(d, c),
+		Weights:     slices.Clone(c.Weights),
+		Widen:       newWiden(c.Widen),
 		Increment:   newIncrement(d.Increment, c.Increment),
 		MinTrust:    TrustAddress,
 		Corroborate: c.Corroborate,
@@ -76,6 +81,9 @@ func resolve(d DefaultsConfig, c Config) *Jail {
 		Notify:      slices.Clone(c.Notify),
 	}
 	j.Scope, _ = ParsePorts(c.Ports)
+	if c.Key != "" {
+		j.Key, _ = parseKey(c.Key)
+	}
 	if c.MinTrust != "" {
 		j.MinTrust, _ = ParseTrust(c.MinTrust)
 		j.TrustGiven = true

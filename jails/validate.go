@@ -68,6 +68,7 @@ func (v *validator) jail(at string, d DefaultsConfig, c Config) []netip.Prefix {
 		v.increment(at+"increment", c.Increment)
 	}
 	v.thresholds(at, d, c)
+	v.widening(at, c)
 	for i, p := range c.Ports {
 		if _, err := ParsePorts([]string{p}); err != nil {
 			v.report(fmt.Sprintf("%sports[%d]", at, i), err.Error())

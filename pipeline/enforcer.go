@@ -80,6 +80,11 @@ func (e *enforcer) beginHeld(b *state.Ban) {
 	}
 }
 
+// lift announces a ban that was lifted because of a line. The store already lacks it.
+func (e *enforcer) lift(b *state.Ban) {
+	e.in <- notice{lifted: []*state.Ban{b}, await: []state.Change{{Prefix: b.Prefix, Scope: b.Scope}}}
+}
+
 // run enforces until ctx is done, then enforces what waits and returns.
 func (e *enforcer) run(ctx context.Context) {
 	retry := time.NewTimer(time.Hour)

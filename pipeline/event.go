@@ -10,7 +10,8 @@ import (
 type Event struct {
 	Ban      *state.Ban // immutable
 	Lifted   bool
-	Enforced bool // the backend enforces; false under observe
+	Enforced bool   // the backend enforces; false under observe
+	User     string // of an alert: failures of this user reached a threshold, and nobody is banned
 }
 
 // tell hands an event to whoever asked for events, once the disk has it too.

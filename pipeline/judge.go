@@ -12,12 +12,6 @@ import (
 
 const maxRaw = 1024 // bytes of a line kept as evidence
 
-// A subnet that a line names is banned at most this wide; wider, only the address is counted.
-const (
-	widest4 = 24
-	widest6 = 48
-)
-
 // judge decides whether a match counts, and counts it.
 func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	p := w.p
@@ -48,10 +42,16 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		p.successes.note(addr)
 		prefix, _ := p.counted(jail, addr, m.Bits)
 		p.store.Succeed(jail.Name, prefix, m.User)
+		p.widener.spare(addr)
 		return
 	}
 	if jail.Ignored(addr) {
 		p.stats.Protected.Add(1)
+		return
+	}
+	weight := jail.Weight(m.Pattern)
+	if weight == 0 {
+		p.stats.Weightless.Add(1)
 		return
 	}
 	prefix, why := p.counted(jail, addr, m.Bits)
@@ -66,9 +66,10 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))
 		return
 	}
-	attempts := max(m.Attempts, 1) * it.repeat
-	c := counting{source: it.source, line: it.received, level: it.level}
-	if m.Proof != filter.ProofNone && p.store.FailBanned(jail, prefix, attempts) {
+	attempts := max(m.Attempts, 1) * it.repeat * weight
+	c := counting{source: it.source, line: it.received, level: it.level, proven: m.Proof == filter.ProofHandshake && trust(it.level) >= jails.TrustAddress}
+	byUser := jail.Key == jails.KeyUser
+	if !byUser && m.Proof != filter.ProofNone && p.store.FailBanned(jail, prefix, attempts) {
 		p.stats.Failures.Add(1)
 		it.source.Failures.Add(1)
 		p.leaks.consider(jail, prefix, it.at)
@@ -83,6 +84,10 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		Attempts: attempts,
 		Evidence: w.evidence(b, it, m),
 	}
+	if byUser {
+		p.countUsers(jail, failure, c, m)
+		return
+	}
 	if m.Proof == filter.ProofNone {
 		p.witnesses.consider(suspect{jail, failure, c})
 		return
@@ -95,6 +100,7 @@ type counting struct {
 	source *receiver.Source
 	line   time.Time // when its line arrived
 	level  receiver.Level
+	proven bool // the address completed a handshake, as a trusted source or the kernel says
 }
 
 // count counts a failure, and begins the ban when it was the last straw.
@@ -115,6 +121,7 @@ func (p *Pipeline) count(jail *jails.Jail, f state.Failure, c counting) {
 		c.source.Bans.Add(1)
 		p.enforcer.begin(b, c.line)
 		p.recidive(b, f, c)
+		p.widener.consider(jail, b, f, c)
 	}
 }
 
@@ -152,16 +159,19 @@ func (w *worker) evidence(b *batch, it *item, m *filter.Match) state.Evidence {
 // client instead.
 const WhyProxy = "proxies"
 
-// counted returns the prefix that a failure of addr counts for: the address, its IPv6 network, or
-// the subnet that the line named. Where that would hit a protected address, or one that logged in
+// counted returns the prefix that a failure of addr counts for: what the jail's key makes of it, or
+// the subnet that the line named, at most as wide as jails.WidestV4 and WidestV6. Where that would hit a protected address, or one that logged in
 // lately, it falls back to the single address; when that is protected too, why says it.
 func (p *Pipeline) counted(jail *jails.Jail, addr netip.Addr, bits int) (prefix netip.Prefix, why string) {
-	prefix = jails.CountKey(addr, p.v6bits)
+	prefix = jail.Counted(addr, p.v6bits)
 	if bits >= 0 && bits < prefix.Bits() && bits >= widest(addr) {
 		prefix = netip.PrefixFrom(addr, bits).Masked()
 	}
 	if p.harms(jail, prefix) == "" && !p.successes.inside(prefix, addr) {
 		return prefix, ""
+	}
+	if key := jails.CountKey(addr, p.v6bits); key != prefix && p.harms(jail, key) == "" && !p.successes.inside(key, addr) {
+		return key, ""
 	}
 	single := netip.PrefixFrom(addr, addr.BitLen())
 	return single, p.harms(jail, single)
@@ -180,9 +190,9 @@ func (p *Pipeline) harms(jail *jails.Jail, prefix netip.Prefix) (why string) {
 
 func widest(addr netip.Addr) int {
 	if addr.Is4() {
-		return widest4
+		return jails.WidestV4
 	}
-	return widest6
+	return jails.WidestV6
 }
 
 // distrust returns "" or the reason for which a match of a jail does not count.

@@ -58,6 +58,7 @@ type Pipeline struct {
 	canary    func(Canary)
 	witnesses *witnesses
 	leaks     *leaks
+	widener   *widener
 
 	log      *slog.Logger
 	v6bits   int
@@ -96,6 +97,7 @@ func New(o Options) *Pipeline {
 	p.enforcer = newEnforcer(p, o.Enforcer, o.Event, o.Log.With("component", "firewall"))
 	p.witnesses = newWitnesses(p, o.Enforcer)
 	p.leaks = newLeaks(p, o.Enforcer, o.Causes)
+	p.widener = newWidener(p)
 	for range n {
 		p.workers = append(p.workers, newWorker(p))
 	}

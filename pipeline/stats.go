@@ -17,14 +17,17 @@ type Stats struct {
 	Unmatched atomic.Int64
 	Matched   atomic.Int64
 
-	Failures  atomic.Int64 // matches that counted
-	Successes atomic.Int64 // logins
-	Truncated atomic.Int64 // matches in lines whose end is missing, which may have cut the address
-	Unproven  atomic.Int64 // matches that prove no address, without a witness
-	Distrust  atomic.Int64 // matches that did not count: grants, trust, origin
-	Protected atomic.Int64 // matches that named a protected or ignored address
-	Bans      atomic.Int64
-	Shadowed  atomic.Int64 // bans that a shadow jail would have made
+	Failures   atomic.Int64 // matches that counted
+	Successes  atomic.Int64 // logins
+	Truncated  atomic.Int64 // matches in lines whose end is missing, which may have cut the address
+	Unproven   atomic.Int64 // matches that prove no address, without a witness
+	Distrust   atomic.Int64 // matches that did not count: grants, trust, origin
+	Protected  atomic.Int64 // matches that named a protected or ignored address
+	Weightless atomic.Int64 // matches of patterns with the weight 0
+	Alerts     atomic.Int64 // thresholds reached by a user, which ban nobody
+	Widened    atomic.Int64 // networks banned for several of their addresses
+	Bans       atomic.Int64
+	Shadowed   atomic.Int64 // bans that a shadow jail would have made
 
 	Repaired atomic.Int64 // elements that were missing in the kernel and were set again
 

@@ -84,11 +84,17 @@ type Admission struct {
 	Successes *Successes
 }
 
-// Admit shortens the first ban of an address that logged in lately, and asks the source's quota.
+// Admit shortens the first ban of an address that logged in lately and any of a network that the
+// jail counts as one, and asks the source's quota.
 func (a Admission) Admit(j *jails.Jail, f state.Failure, b *state.Ban) bool {
 	if short := b.Start.Add(gentleBan); b.Count == 1 && a.Successes.recent(f.Addr) && (b.End.IsZero() || b.End.After(short)) {
 		b.End = short
 		b.Reason += "; short, because the address logged in lately"
+	}
+	if j.Key == jails.KeyPrefix && b.Prefix.Bits() < f.Addr.BitLen() {
+		if most := b.Start.Add(jails.MaxWideBan); b.End.IsZero() || b.End.After(most) {
+			b.End = most
+		}
 	}
 	return a.Quotas.Admit(j, f, b)
 }

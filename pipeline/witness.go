@@ -89,6 +89,7 @@ func (w *witnesses) judge(ctx context.Context, first suspect) {
 			w.p.stats.Unproven.Add(1)
 			continue
 		}
+		s.counting.proven = true
 		w.p.count(s.jail, s.failure, s.counting)
 	}
 }

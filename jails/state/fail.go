@@ -26,6 +26,8 @@ type Outcome struct {
 	Threshold jails.Threshold
 	// Ban is the ban that this failure began, else nil.
 	Ban *Ban
+	// Alert is what Failure.Alert has instead of a ban. The store does not keep it.
+	Alert *Ban
 	// Held is the ban that would have begun if Options.Admit had let it. The window is kept; give
 	// it to Store.Ban to begin it later.
 	Held *Ban
@@ -113,6 +115,11 @@ func (s *Store) fail(j *jails.Jail, f *Failure) Outcome {
 	}
 	out.Threshold = t
 	b := s.newBan(j, f, it, c.row, t, v.now)
+	if f.Alert {
+		out.Alert = b
+		s.dropWindow(it)
+		return out
+	}
 	if s.opt.Admit != nil && !s.opt.Admit(j, *f, b) {
 		out.Held = b
 		return out

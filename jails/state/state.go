@@ -17,7 +17,8 @@ type Failure struct {
 	Addr     netip.Addr   // the address as the line named it
 	Time     time.Time    // when it counts
 	Received time.Time
-	Attempts int // at least 1
+	Attempts int  // at least 1
+	Alert    bool // a threshold begins no ban: it is told in Outcome.Alert, and the window is emptied
 	Evidence Evidence
 }
 

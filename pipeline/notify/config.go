@@ -24,7 +24,7 @@ const (
 type Config struct {
 	Name   string   `yaml:"name"`
 	Type   string   `yaml:"type"`   // webhook, mail, file, exec
-	Events []string `yaml:"events"` // absent: ban, unban, quarantine, degraded, silent
+	Events []string `yaml:"events"` // absent: ban, unban, quarantine, degraded, silent, alert
 
 	URL       string   `yaml:"url"`        // ${token} stands for the token
 	Preset    string   `yaml:"preset"`     // slack, discord, telegram, ntfy, gotify, matrix

@@ -1,5 +1,5 @@
-// Package notify tells people and systems of bans, unbans, quarantines, degraded states and silent
-// sources: by webhook, by mail, in a file, by running a program.
+// Package notify tells people and systems of bans, unbans, quarantines, degraded states, silent
+// sources and alerts: by webhook, by mail, in a file, by running a program.
 //
 // Post never waits. Each channel has a queue of its own in front of a goroutine of its own, so that a
 // dead or slow one delays neither a ban nor another channel. Events over a channel's rate are gathered

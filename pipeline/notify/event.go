@@ -15,14 +15,15 @@ const (
 	KindQuarantine Kind = "quarantine"
 	KindDegraded   Kind = "degraded"
 	KindSilent     Kind = "silent"
+	KindAlert      Kind = "alert" // something to look at: nobody is banned
 	KindStart      Kind = "start"
 	KindStop       Kind = "stop"
 	kindTest       Kind = "test"
 )
 
 var (
-	kinds        = []Kind{KindBan, KindUnban, KindQuarantine, KindDegraded, KindSilent, KindStart, KindStop}
-	defaultKinds = kinds[:5]
+	kinds        = []Kind{KindBan, KindUnban, KindQuarantine, KindDegraded, KindSilent, KindAlert, KindStart, KindStop}
+	defaultKinds = kinds[:6]
 )
 
 // Event is something that happened. Which fields are set depends on the kind. Its texts may come from
@@ -43,7 +44,7 @@ type Event struct {
 	Recorded bool     // the ban is recorded and not enforced
 	Evidence []string // lines that led to it, oldest first
 
-	// Of a quarantine, a degraded state or a silent source.
+	// Of a quarantine, a degraded state, a silent source or an alert.
 	Name  string
 	Cause string
 	Over  bool // it ended

@@ -51,7 +51,7 @@ func (e *Event) sentence() string {
 	switch e.Kind {
 	case KindBan, KindUnban:
 		return e.banSentence()
-	case KindQuarantine, KindSilent, KindDegraded:
+	case KindQuarantine, KindSilent, KindDegraded, KindAlert:
 		what := clean(e.Name, maxValue)
 		if e.Over {
 			return fmt.Sprintf("no longer %s: %s", what, clean(e.Cause, maxLine))

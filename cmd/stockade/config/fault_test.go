@@ -7,7 +7,7 @@ import (
 )
 
 func TestFaultsAndTheirPlaces(t *testing.T) {
-	const legalJail = "name, filter, enabled, enforce, apps, maxretry, findtime, bantime, increment, thresholds, ports, min_trust, origin, ignoreip, corroborate, verdict, notify"
+	const legalJail = "name, filter, enabled, enforce, apps, maxretry, findtime, bantime, increment, thresholds, key, weights, widen, ports, min_trust, origin, ignoreip, corroborate, verdict, notify"
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key with a neighbour", "lgo: {}", `1:1: lgo: unknown key "lgo"; did you mean "log"?`},
 		{"unknown key without", "jails:\n- name: a\n  filter: sshd\n  zzz: 1", `4:3: jails[0].zzz: unknown key "zzz"; legal: ` + legalJail},

@@ -25,6 +25,7 @@ var words = map[string][]string{
 	"sources[].quota.over":  {"throttle", "quarantine"},
 	"jails[].min_trust":     {"spoofable", "onlink", "address", "tls", "kernel"},
 	"jails[].verdict":       {"drop", "reject"},
+	"jails[].key":           {"address", "prefix", "user"},
 	"firewall.backend":      {"nftables", "observe"},
 	"firewall.verdict":      {"drop", "reject"},
 	"firewall.owner":        {"auto", "off"},

@@ -72,6 +72,10 @@ func (b *built) buildJails() {
 			continue // Check reported it, with its place
 		}
 		b.all = append(b.all, j)
+		if f != nil && len(j.Weights) > len(f.Patterns()) {
+			n := len(f.Patterns())
+			b.loaded.Report(fmt.Sprintf("jails[%d].weights[%d]", i, n), config.SeverityError, fmt.Sprintf("the filter has %d patterns, counted from 0", n))
+		}
 		if j.Enabled && f != nil {
 			b.bound = append(b.bound, pipeline.Bound{Jail: j, Filter: f})
 		}

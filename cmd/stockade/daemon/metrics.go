@@ -41,7 +41,10 @@ func (d *daemon) lineMetrics() []control.Metric {
 		counter("stockade_distrusted_total", "Matches that did not count: grants, trust, origin.", st.Distrust.Load()),
 		counter("stockade_unproven_total", "Matches that prove no address, without a witness.", st.Unproven.Load()),
 		counter("stockade_protected_total", "Matches that named a protected or ignored address.", st.Protected.Load()),
+		counter("stockade_weightless_total", "Matches of patterns with the weight 0.", st.Weightless.Load()),
 		counter("stockade_bans_total", "Bans begun.", st.Bans.Load()),
+		counter("stockade_widened_bans_total", "Networks banned for several of their addresses.", st.Widened.Load()),
+		counter("stockade_user_alerts_total", "Thresholds reached by a user, which ban nobody.", st.Alerts.Load()),
 		counter("stockade_shadow_bans_total", "Bans that jails with enforce: false would have begun.", st.Shadowed.Load()),
 		counter("stockade_repaired_total", "Bans that were missing in the kernel and were set again.", st.Repaired.Load()),
 	}

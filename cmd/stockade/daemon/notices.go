@@ -11,14 +11,18 @@ import (
 	"stockade/pipeline/notify"
 )
 
-// tell posts a ban or unban to the channels of its jail.
+// tell posts a ban, an unban or an alert to the channels of its jail.
 func (d *daemon) tell(e pipeline.Event) {
 	b := e.Ban
 	n := notify.Event{
 		Kind: notify.KindBan, Jail: b.Jail, Prefix: b.Prefix, Start: b.Start, End: b.End, Source: b.Source, Trust: b.Trust,
 		Reason: b.Reason, Failures: b.Failures, Recorded: !e.Enforced || b.Shadow, Channels: d.channels(b.Jail),
 	}
-	if e.Lifted {
+	switch {
+	case e.User != "":
+		n = notify.Event{Kind: notify.KindAlert, Jail: b.Jail, Name: "failures of user " + e.User + " in jail " + b.Jail,
+			Cause: b.Reason, Source: b.Source, Trust: b.Trust, Failures: b.Failures, Channels: n.Channels}
+	case e.Lifted:
 		n.Kind = notify.KindUnban
 	}
 	for _, line := range b.Evidence {

@@ -58,7 +58,11 @@ func (c *counter) take(in *input, b *block, h *hit) error {
 		c.store.Succeed(jail.Name, prefix, m.User)
 		return nil
 	}
-	attempts := max(m.Attempts, 1) * int(h.repeat)
+	weight := jail.Weight(m.Pattern)
+	if weight == 0 {
+		return nil
+	}
+	attempts := max(m.Attempts, 1) * int(h.repeat) * weight
 	if jail.Ignored(addr) {
 		c.sum.Protected["ignoreip"]++
 		return nil
@@ -73,6 +77,9 @@ func (c *counter) take(in *input, b *block, h *hit) error {
 		return nil
 	}
 	c.sum.Failures++
+	if jail.Key == jails.KeyUser {
+		return nil // it alerts, and bans nobody
+	}
 	if c.store.FailBanned(jail, prefix, attempts) {
 		return nil
 	}
@@ -145,7 +152,7 @@ func (c *counter) count(jail *jails.Jail, f state.Failure, l *origin) {
 
 // counted returns the prefix that a failure of addr counts for, or why it does not count.
 func (c *counter) counted(jail *jails.Jail, addr netip.Addr, bits int) (prefix netip.Prefix, why string) {
-	prefix = jails.CountKey(addr, c.policy.v6bits)
+	prefix = jail.Counted(addr, c.policy.v6bits)
 	widest := widest6
 	if addr.Is4() {
 		widest = widest4
@@ -155,6 +162,9 @@ func (c *counter) counted(jail *jails.Jail, addr netip.Addr, bits int) (prefix n
 	}
 	if c.harms(jail, prefix) == "" && !c.successes.inside(prefix, addr, c.now) {
 		return prefix, ""
+	}
+	if key := jails.CountKey(addr, c.policy.v6bits); key != prefix && c.harms(jail, key) == "" && !c.successes.inside(key, addr, c.now) {
+		return key, ""
 	}
 	single := netip.PrefixFrom(addr, addr.BitLen())
 	return single, c.harms(jail, single)
