@@ -149,6 +149,27 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
+// IsName reports whether s is a host name in lower case, without a final dot, with a letter in its last label: 192.0.2.300 is a
+// mistyped address, no name.
+func IsName(s string) bool {
+	if len(s) > 253 || strings.HasPrefix(s, filePrefix) {
+		return false
+	}
+	labels := strings.Split(s, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(l) {
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	last := labels[len(labels)-1]
+	return strings.ContainsFunc(last, func(r rune) bool { return r >= 'a' && r <= 'z' }) && !strings.HasPrefix(last, "0x")
+}
+
 func looksLikeName(s string) bool {
 	letter := false
 	for _, r := range []byte(s) {

@@ -91,9 +91,16 @@ func (v *validator) jail(at string, d DefaultsConfig, c Config) []netip.Prefix {
 	if verdicts := []string{"drop", "reject"}; c.Verdict != "" && c.Verdict != verdicts[0] && c.Verdict != verdicts[1] {
 		v.report(at+"verdict", fmt.Sprintf("%q must be drop or reject%s", cut(c.Verdict), hint(c.Verdict, verdicts)))
 	}
-	return ParseAddrList(c.IgnoreIP, v.readFile, func(i int, message string) {
-		v.report(fmt.Sprintf("%signoreip[%d]", at, i), message)
-	})
+	var ignored []netip.Prefix
+	for i, entry := range c.IgnoreIP {
+		if IsName(strings.ToLower(strings.TrimSuffix(entry, "."))) {
+			continue // looked up while serving
+		}
+		ignored = append(ignored, ParseAddrList([]string{entry}, v.readFile, func(_ int, message string) {
+			v.report(fmt.Sprintf("%signoreip[%d]", at, i), message)
+		})...)
+	}
+	return ignored
 }
 
 func (v *validator) thresholds(at string, d DefaultsConfig, c Config) {

@@ -44,7 +44,7 @@ func TestValidate(t *testing.T) {
 		{name: "bad verdict", change: func(c *Config) { c.Verdict = "rejct" }, path: "jails[0].verdict", want: `did you mean "reject"?`},
 		{name: "bad corroborate", change: func(c *Config) { c.Corroborate = -1 }, path: "jails[0].corroborate", want: "between 1 and"},
 		{name: "bad ignoreip", change: func(c *Config) { c.IgnoreIP = []string{"192.0.2.1", "192.0.2.256"} }, path: "jails[0].ignoreip[1]", want: `"192.0.2.256"`},
-		{name: "name in ignoreip", change: func(c *Config) { c.IgnoreIP = []string{"web1.lan"} }, path: "jails[0].ignoreip[0]", want: "names are not looked up"},
+		{name: "mistyped address in ignoreip", change: func(c *Config) { c.IgnoreIP = []string{"web1.lan", "192.0.2.300"} }, path: "jails[0].ignoreip[1]", want: "not an address"},
 		{name: "every address in ignoreip", change: func(c *Config) { c.IgnoreIP = []string{"::/0"} }, path: "jails[0].ignoreip[0]", want: "every address"},
 		{name: "missing file", change: func(c *Config) { c.IgnoreIP = []string{"file:/no/such/file"} }, path: "jails[0].ignoreip[0]", want: "no such file"},
 		{name: "bad line in a file", change: func(c *Config) { c.IgnoreIP = []string{"file:" + list} }, path: "jails[0].ignoreip[0]", want: "allow.txt:4:"},

@@ -119,7 +119,7 @@ func (p *Pipeline) beginHeld(held []*state.Ban) (n notice) {
 			b.End = now.Add(b.End.Sub(b.Start))
 		}
 		b.Start = now
-		if _, protected := p.guard.Protects(b.Prefix); protected {
+		if jail := p.Plan().Jail(b.Jail); jail != nil && p.harms(jail, b.Prefix) != "" {
 			continue
 		}
 		made, changed := p.store.Ban(b)

@@ -45,7 +45,7 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		p.widener.spare(addr)
 		return
 	}
-	if jail.Ignored(addr) {
+	if p.Ignores(jail, netip.PrefixFrom(addr, addr.BitLen())) {
 		p.stats.Protected.Add(1)
 		return
 	}
@@ -182,7 +182,7 @@ func (p *Pipeline) harms(jail *jails.Jail, prefix netip.Prefix) (why string) {
 	if why, protected := p.guard.Protects(prefix); protected {
 		return why
 	}
-	if jail.Ignore.Overlaps(prefix) {
+	if p.Ignores(jail, prefix) {
 		return "ignoreip"
 	}
 	return ""

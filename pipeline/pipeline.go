@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stockade/jails"
 	"stockade/jails/state"
 	"stockade/receiver"
 )
@@ -49,10 +50,11 @@ type Options struct {
 
 // Pipeline matches, judges, counts and enforces.
 type Pipeline struct {
-	plan   atomic.Pointer[Plan]
-	guard  *Guard
-	store  *state.Store
-	quotas *Quotas
+	plan    atomic.Pointer[Plan]
+	ignored atomic.Pointer[map[string]*jails.AddrSet] // by jail; see Ignore
+	guard   *Guard
+	store   *state.Store
+	quotas  *Quotas
 
 	successes *Successes
 	canary    func(Canary)

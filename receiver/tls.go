@@ -94,15 +94,29 @@ func stampOf(path string) (fileStamp, error) {
 }
 
 // ValidateFiles reports what is wrong with the certificates, keys and CAs that the listeners
-// name. It reads files and nothing else.
-func ValidateFiles(cfgs []ListenerConfig, report func(path, message string)) {
+// name, with the path of the key it is at. An error of a file that is not there, or may not be read,
+// wraps fs.ErrNotExist or fs.ErrPermission. It reads files and nothing else.
+func ValidateFiles(cfgs []ListenerConfig, report func(path string, err error)) {
 	for i := range cfgs {
 		c := &cfgs[i]
 		if !c.isTLS() || c.Cert == "" || c.Key == "" || c.ClientCA == "" {
 			continue
 		}
+		whole := true
+		for _, f := range []struct{ key, path string }{{"cert", c.Cert}, {"key", c.Key}, {"client_ca", c.ClientCA}} {
+			file, err := os.Open(f.path)
+			if err != nil {
+				whole = false
+				report(fmt.Sprintf("listeners[%d].%s", i, f.key), err)
+				continue
+			}
+			_ = file.Close()
+		}
+		if !whole {
+			continue
+		}
 		if _, err := loadTLS(c); err != nil {
-			report(fmt.Sprintf("listeners[%d]", i), err.Error())
+			report(fmt.Sprintf("listeners[%d]", i), err)
 		}
 	}
 }

@@ -9,10 +9,13 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -318,6 +321,19 @@ func TestValidateFiles(t *testing.T) {
 	good := ca.files(t, t.TempDir())
 	noKey, noCA := good, good
 	noKey.Key, noCA.ClientCA = good.ClientCA, good.Key
-	got := faults(func(r func(a, b string)) { ValidateFiles([]ListenerConfig{good, noKey, noCA, {}}, r) })
-	expect(t, got, "listeners[1]: "+good.ClientCA, "listeners[2]: holds no PEM certificate")
+	gone := good
+	gone.Key = filepath.Join(t.TempDir(), "key")
+	missing := 0
+	got := faults(func(r func(a, b string)) {
+		ValidateFiles([]ListenerConfig{good, noKey, noCA, {}, gone}, func(path string, err error) {
+			if errors.Is(err, fs.ErrNotExist) {
+				missing++
+			}
+			r(path, err.Error())
+		})
+	})
+	expect(t, got, "listeners[1]: "+good.ClientCA, "listeners[2]: holds no PEM certificate", "listeners[4].key: "+gone.Key)
+	if missing != 1 {
+		t.Errorf("%d files are said to be missing, want 1", missing)
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Writers looks up who a process is. Answers are kept for a second, for at most 1,024 processes:
@@ -55,6 +57,17 @@ func (w *Writers) Origin(p *Peer) Origin {
 		return Origin{}
 	}
 	return Origin{Known: true, UID: uint32(p.UID), Exe: x.exe, Unit: x.unit} //nolint:gosec // a kernel uid fits
+}
+
+// ReadsPrograms reports whether this process may see which program a process of another user runs:
+// /proc/PID/exe needs CAP_SYS_PTRACE (proc_pid_exe(5)).
+func ReadsPrograms() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // version 3 fills two
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return false
+	}
+	return data[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
 }
 
 func (w *Writers) look(pid int64) writer {

@@ -28,8 +28,9 @@ type built struct {
 }
 
 // load reads a configuration and builds what can be built of it. The problems have every fault of
-// every file; the error is a *config.Errors when one of them is an error. prev may be nil.
-func load(o config.Options, override func(*config.Config), prev *receiver.Sources) (*built, error) {
+// every file; the error is a *config.Errors when one of them is an error. prev may be nil. Who is
+// serving needs the listeners' certificates; else that they are not here is a warning alone.
+func load(o config.Options, override func(*config.Config), prev *receiver.Sources, serving bool) (*built, error) {
 	l, _ := config.Load(o) // Err is asked below, when all faults are known
 	if override != nil {
 		override(l.Config)
@@ -38,6 +39,8 @@ func load(o config.Options, override func(*config.Config), prev *receiver.Source
 	b := &built{loaded: l}
 	b.buildJails()
 	b.buildNever()
+	b.checkFiles(serving)
+	b.checkPrograms()
 	if err := l.Err(); err != nil {
 		return b, err
 	}
@@ -54,7 +57,7 @@ func load(o config.Options, override func(*config.Config), prev *receiver.Source
 func Check(o CheckOptions) []config.Problem {
 	opts := config.ProcessOptions(o.Config)
 	opts.StrictEnv = true
-	b, _ := load(opts, nil, nil) // the error is among the problems
+	b, _ := load(opts, nil, nil, false) // the error is among the problems
 	return b.loaded.Problems()
 }
 

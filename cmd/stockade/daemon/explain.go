@@ -45,7 +45,7 @@ func (d *daemon) Explain(ctx context.Context, t control.Target) (control.Explain
 		})
 	}
 	for _, j := range d.current.get().all {
-		if j.Ignore.Overlaps(t.Prefix) {
+		if d.pipeline.Ignores(j, t.Prefix) {
 			e.Ignored = append(e.Ignored, control.Ignored{Jail: j.Name, Entry: "ignoreip"})
 		}
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"net/netip"
+	"strings"
 
 	"stockade/cmd/stockade/config"
 	"stockade/cmd/stockade/host"
@@ -15,8 +16,11 @@ import (
 func (d *daemon) newHostWatcher(ctx context.Context, c *config.Config) *host.Watcher {
 	w := host.New(host.Options{Log: d.log, Changed: func(all []host.Protected) {
 		var operator, needed []pipeline.Protected
+		ignored := make(map[string][]netip.Prefix)
 		for _, p := range all {
-			if p.List != "" {
+			if jail, ok := strings.CutPrefix(p.List, ignoreKey); ok {
+				ignored[jail] = append(ignored[jail], p.Prefix)
+			} else if p.List != "" {
 				operator = append(operator, pipeline.Protected{Prefix: p.Prefix, Why: p.List})
 			} else {
 				needed = append(needed, pipeline.Protected{Prefix: p.Prefix, Why: p.Why})
@@ -24,14 +28,26 @@ func (d *daemon) newHostWatcher(ctx context.Context, c *config.Config) *host.Wat
 		}
 		d.protect(ctx, pipeline.LayerOperator, operator)
 		d.protect(ctx, pipeline.LayerHost, needed)
+		if err := d.pipeline.Ignore(ctx, ignored); err != nil && ctx.Err() == nil {
+			d.log.Warn("bans of addresses that a jail now ignores could not be lifted", "err", err)
+		}
 	}})
 	w.SetLists(operatorLists(c))
 	return w
 }
 
+// ignoreKey begins the key of a jail's list of ignored addresses; the jail's name follows.
+const ignoreKey = "ignoreip of jail "
+
 // operatorLists are the lists of a configuration that are watched while serving.
 func operatorLists(c *config.Config) []host.List {
-	return []host.List{{Key: "never_ban", Entries: c.NeverBan}, {Key: pipeline.WhyProxy, Entries: c.Proxies}}
+	lists := []host.List{{Key: "never_ban", Entries: c.NeverBan}, {Key: pipeline.WhyProxy, Entries: c.Proxies}}
+	for _, j := range c.Jails {
+		if len(j.IgnoreIP) > 0 {
+			lists = append(lists, host.List{Key: ignoreKey + j.Name, Entries: j.IgnoreIP})
+		}
+	}
+	return lists
 }
 
 // protect puts a layer in force, and logs when the kernel does not take it: the decision still

@@ -25,7 +25,7 @@ func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest) (control.R
 	if r.Keep {
 		return control.ReloadResult{}, d.trial.keep(d.log)
 	}
-	next, err := load(d.configOptions(), d.override, d.registry.Load())
+	next, err := load(d.configOptions(), d.override, d.registry.Load(), true)
 	if err != nil {
 		return control.ReloadResult{}, badConfig(err)
 	}
@@ -71,7 +71,7 @@ func (d *daemon) put(ctx context.Context, next *built) error {
 	if now.ProtectLAN != cfg.ProtectLAN {
 		d.addresses.again(ctx)
 	}
-	d.protect(ctx, pipeline.LayerPeers, next.peers)
+	d.peers.put(ctx)
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (d *daemon) run(ctx context.Context) error {
 	var journal string
 	d.journal, journal = journalWay()
 	opts := d.configOptions()
-	b, err := load(opts, d.override, nil)
+	b, err := load(opts, d.override, nil, true)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (d *daemon) run(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	stages := [][]Task{{d.store, d.notifier}, kernel, {d.server, d.health}, {d.inputs}, {newReloader(d, hangup)}}
+	stages := [][]Task{{d.store, d.notifier}, kernel, {d.server, d.health, d.peers}, {d.inputs}, {newReloader(d, hangup)}}
 	err = supervise(ctx, d.log, stages, d.saysServing)
 	return errors.Join(err, d.inputs.Close(), d.enforcer.Close())
 }
@@ -96,6 +96,7 @@ type daemon struct {
 	host      *host.Watcher
 	server    *control.Server
 	health    *health
+	peers     *peers
 	notifier  *notify.Notifier
 	canaries  *canaries
 	flush     pipeline.Histogram // of nftables batches
@@ -143,6 +144,7 @@ func (d *daemon) build(b *built) (err error) {
 	d.registry = receiver.NewRegistry(b.sources)
 	d.addresses = newAddresses(d)
 	d.health = newHealth(d)
+	d.peers = newPeers(d)
 	if d.server, err = control.New(control.Options{
 		Socket: cfg.Control.Socket, Group: cfg.Control.Group, ReadGroup: cfg.Control.ReadGroup,
 		TCP: control.TCPOptions{

@@ -10,13 +10,11 @@ import (
 	"stockade/cmd/stockade/control"
 	"stockade/jails"
 	"stockade/jails/state"
+	"stockade/pipeline"
 )
 
 // manualJail holds bans by hand that name no jail.
 const manualJail = "manual"
-
-// sourceOperator is the source of bans by hand.
-const sourceOperator = "operator"
 
 // Status says how the daemon is.
 func (d *daemon) Status(context.Context) (control.Status, error) {
@@ -170,7 +168,7 @@ func (d *daemon) Ban(ctx context.Context, r control.BanRequest) (control.BanResu
 		return control.BanResult{}, &control.Error{Code: control.CodeProtected, Message: fmt.Sprintf("%s is never banned: %s", r.Address, why)}
 	}
 	b := state.Ban{
-		Jail: name, Prefix: prefix, Start: time.Now(), Reason: r.Reason, Source: sourceOperator, Trust: jails.TrustKernel.String(),
+		Jail: name, Prefix: prefix, Start: time.Now(), Reason: r.Reason, Source: pipeline.SourceOperator, Trust: jails.TrustKernel.String(),
 	}
 	bantime := d.current.get().loaded.Config.Defaults.BanTime
 	if j := d.jail(name); j != nil {

@@ -14,6 +14,7 @@ import (
 	"stockade/cmd/stockade/control"
 	"stockade/jails"
 	"stockade/jails/state"
+	"stockade/pipeline"
 	"stockade/receiver"
 )
 
@@ -134,7 +135,7 @@ func (d *daemon) goBack(ctx context.Context) {
 	}
 	changed := changedJails(tried.loaded.Config, back.loaded.Config)
 	lifted, err := d.pipeline.Unban(ctx, func(b *state.Ban) bool {
-		return changed[b.Jail] && b.Source != sourceOperator && !b.Shadow && (!b.Start.Before(since) || !enforces(back.all, b.Jail))
+		return changed[b.Jail] && b.Source != pipeline.SourceOperator && !b.Shadow && (!b.Start.Before(since) || !enforces(back.all, b.Jail))
 	})
 	if err != nil && ctx.Err() == nil {
 		d.log.Warn("bans of the unconfirmed configuration could not be lifted yet", "err", err)

@@ -22,34 +22,13 @@ const maxListFile = 64 << 20
 // without a final dot.
 func SplitNames(entries []string) (names, rest []string) {
 	for _, e := range entries {
-		if name := strings.ToLower(strings.TrimSuffix(e, ".")); isName(name) {
+		if name := strings.ToLower(strings.TrimSuffix(e, ".")); jails.IsName(name) {
 			names = append(names, name)
 		} else {
 			rest = append(rest, e)
 		}
 	}
 	return names, rest
-}
-
-// isName reports whether s is a host name with a letter in its last label: 192.0.2.300 is a
-// mistyped address, no name.
-func isName(s string) bool {
-	if len(s) > 253 || strings.HasPrefix(s, filePrefix) {
-		return false
-	}
-	labels := strings.Split(s, ".")
-	for _, l := range labels {
-		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
-			return false
-		}
-		for _, c := range []byte(l) {
-			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-				return false
-			}
-		}
-	}
-	last := labels[len(labels)-1]
-	return strings.ContainsFunc(last, func(r rune) bool { return r >= 'a' && r <= 'z' }) && !strings.HasPrefix(last, "0x")
 }
 
 // listFile is a file of a list as it was read last.
