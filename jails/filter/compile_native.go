@@ -35,8 +35,9 @@ func (c *compiler) patterns() {
 		if len(r.roles.addr) > 1 {
 			c.fault("pattern", i, p.Text, -1, "it names more than one {addr}")
 		}
-		if n := len(r.roles.count) > 0; p.Count == CountMore && !n || n && p.Count != CountMore && p.Count != CountEach {
-			c.fault("pattern", i, p.Text, -1, "{n} goes with count each or more, and count more needs it")
+		needs := p.Count == CountMore || p.Count == CountTotal
+		if n := len(r.roles.count) > 0; needs && !n || n && !needs && p.Count != CountEach {
+			c.fault("pattern", i, p.Text, -1, "{n} goes with count each, more or total, and more and total need it")
 		}
 		f.rules = append(f.rules, r)
 	}

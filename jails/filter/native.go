@@ -33,7 +33,7 @@ func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *
 			match.Addr = a
 		}
 		times := times
-		if n := m.captured(rule, subject, rule.roles.count); n != nil && rule.count == CountEach {
+		if n := m.captured(rule, subject, rule.roles.count); n != nil && (rule.count == CountEach || rule.count == CountTotal) {
 			times = min(max(times*number(n), 1), maxRepeated)
 			match.Attempts = times
 		}
@@ -179,6 +179,10 @@ func (c *connection) advance(r *rule, times, more int) int {
 		}
 	case CountNone:
 		c.tried = true
+	case CountTotal:
+		n = max(times-c.attempts, 0)
+		c.attempts, c.started, c.tried = 0, false, false
+		return min(n, maxRepeated)
 	case CountMore:
 		switch {
 		case c.success:

@@ -78,6 +78,7 @@ const (
 	CountClose              // one attempt if lines of CountNone went before and none was counted yet
 	CountNone               // no attempt; it only says that the connection is trying
 	CountMore               // field n: n more attempts happened after the first
+	CountTotal              // field n: the connection made n attempts in all and ends; those not counted yet are
 )
 
 // Form builds what the patterns of a filter see of a line. Forms with the same Name are taken to

@@ -125,7 +125,7 @@ var (
 	}
 	counts = map[string]filter.Count{
 		"": filter.CountEach, "each": filter.CountEach, "first": filter.CountFirst,
-		"close": filter.CountClose, "none": filter.CountNone, "more": filter.CountMore,
+		"close": filter.CountClose, "none": filter.CountNone, "more": filter.CountMore, "total": filter.CountTotal,
 	}
 	joins      = map[string]filter.Join{"": filter.JoinNone, "pid": filter.JoinPID, "addr": filter.JoinAddr}
 	facilities = map[string]int8{"kern": 0}
@@ -162,7 +162,7 @@ func (e *Entry) Spec(mode string) (filter.Spec, error) {
 			return fault("pattern %q: proof %q must be handshake, challenge or none", p.Name, p.Proof)
 		}
 		if out.Count, ok = counts[p.Count]; !ok {
-			return fault("pattern %q: count %q must be each, first, close, none or more", p.Name, p.Count)
+			return fault("pattern %q: count %q must be each, first, close, none, more or total", p.Name, p.Count)
 		}
 		if out.Facility, ok = facilityList(p.Facility); !ok {
 			return fault("pattern %q: facility %v must be [kern]", p.Name, p.Facility)
