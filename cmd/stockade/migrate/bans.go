@@ -62,7 +62,8 @@ func ReadBans(path string, now time.Time) (*Bans, error) {
 	return r.out, nil
 }
 
-// disabledJails are the jails that fail2ban does not run: nobody is kept out by their bans.
+// disabledJails are the jails that fail2ban does not run while it runs others: nobody is kept out by
+// their bans. One that was stopped runs none, and its bans go on at its next start.
 func disabledJails(db *sqlite.DB) (map[string]bool, error) {
 	off := map[string]bool{}
 	table, ok := db.Table("jails")
@@ -73,12 +74,19 @@ func disabledJails(db *sqlite.DB) (map[string]bool, error) {
 	if name < 0 || enabled < 0 {
 		return off, nil
 	}
-	return off, table.Rows(func(row []sqlite.Value) bool {
+	on := false
+	err := table.Rows(func(row []sqlite.Value) bool {
 		if len(row) > max(name, enabled) && row[enabled].Kind == sqlite.Integer && row[enabled].Int == 0 {
 			off[row[name].Text()] = true
+		} else {
+			on = true
 		}
 		return true
 	})
+	if !on {
+		clear(off)
+	}
+	return off, err
 }
 
 type banReader struct {
