@@ -34,7 +34,8 @@ const (
 	saveEvery    = 2 * time.Second
 	firstBackoff = time.Second
 	mostBackoff  = time.Minute
-	maxStderr    = 512 // bytes of journalctl's words that are logged
+	worksAfter   = 5 * time.Second // that a journalctl without a record must run to be held for sound
+	maxStderr    = 512             // bytes of journalctl's words that are logged
 )
 
 // Input reads the local journal through journalctl, begins at its end the first time and behind the
@@ -52,18 +53,23 @@ type Input struct {
 	lines, bytes, restarts, truncated, continued, lost atomic.Int64
 	running                                            atomic.Bool
 
+	mu     sync.Mutex
+	faulty time.Time // since when it does not work; zero while it does
+	fault  error
+
 	cursor  []byte // of the last record handed on; empty before the first
 	saved   string
 	savedAt time.Time
 	last    positions
 	began   time.Time     // of Run
 	backoff time.Duration // the first one
+	sound   time.Duration // worksAfter
 }
 
 // New returns an Input. It fails when there is no journalctl or its cursor cannot be read.
 func New(o Options) (*Input, error) {
 	in := &Input{
-		o: o, program: o.Program, ready: make(chan struct{}), backoff: firstBackoff,
+		o: o, program: o.Program, ready: make(chan struct{}), backoff: firstBackoff, sound: worksAfter,
 		log: o.Log.With("component", "receiver", "journal", o.Config.Name),
 	}
 	if in.program == "" {
@@ -103,7 +109,9 @@ func (in *Input) Name() string { return in.o.Config.Name }
 // Stats are the counts of an Input since it was made.
 type Stats struct {
 	Name      string
-	Running   bool // journalctl runs
+	Running   bool      // journalctl runs
+	Idle      time.Time // since when nothing is read, because journalctl ends; zero while it works
+	Why       string    // why Idle, in words
 	Entries   int64
 	Bytes     int64 // of MESSAGE
 	Truncated int64
@@ -115,7 +123,14 @@ type Stats struct {
 
 // Stats returns a copy of the counts.
 func (in *Input) Stats() Stats {
+	in.mu.Lock()
+	idle, why := in.faulty, ""
+	if in.fault != nil {
+		why = in.fault.Error()
+	}
+	in.mu.Unlock()
 	return Stats{
+		Idle: idle, Why: why,
 		Name: in.o.Config.Name, Running: in.running.Load(), Entries: in.lines.Load(), Bytes: in.bytes.Load(),
 		Truncated: in.truncated.Load(), Continued: in.continued.Load(), Lost: in.lost.Load(),
 		Restarts: in.restarts.Load(), Refused: in.refused.All(),
@@ -138,6 +153,7 @@ func (in *Input) Run(ctx context.Context) error {
 		if time.Since(began) > mostBackoff {
 			wait = in.backoff
 		}
+		in.fail(err)
 		in.log.Warn("journalctl ended, it is started again", "err", err, "after", wait)
 		select {
 		case <-ctx.Done():
@@ -147,6 +163,24 @@ func (in *Input) Run(ctx context.Context) error {
 		wait = min(2*wait, mostBackoff)
 		in.restarts.Add(1)
 	}
+}
+
+// fail notes that journalctl has ended. It is held for sound again when it has run for a while.
+func (in *Input) fail(err error) {
+	if err == nil {
+		err = errors.New("journalctl ended")
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.fault = err; in.faulty.IsZero() {
+		in.faulty = time.Now()
+	}
+}
+
+func (in *Input) work() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.fault, in.faulty = nil, time.Time{}
 }
 
 // args are journalctl's. Without a cursor it begins with what was written since the first start:
@@ -180,7 +214,9 @@ func (in *Input) follow(ctx context.Context) error {
 	in.running.Store(true)
 	in.once.Do(func() { close(in.ready) })
 	in.log.Info("reading the journal", "pid", cmd.Process.Pid)
+	works := time.AfterFunc(in.sound, in.work)
 	err = in.read(out)
+	works.Stop()
 	cancel() // after an error of the format it still runs
 	if waitErr := cmd.Wait(); err == nil || errors.Is(err, io.EOF) {
 		err = waitErr

@@ -71,8 +71,52 @@ func (t *Tail) scan() {
 	}
 	t.notify.watchFolders(folders)
 	t.judge()
+	t.show()
 	t.scanned = true
 	t.following.Store(int64(len(t.order)))
+}
+
+// view is what others see of the files, as of the last look.
+type view struct {
+	worth Worth
+	idle  time.Time
+	why   string
+}
+
+// unjudged is the worth of no file at all.
+var unjudged = Worth{receiver.LevelSpoofable, -1, "no file is there"}
+
+// show keeps what others see of the files.
+func (t *Tail) show() {
+	next := view{worth: unjudged}
+	named := false
+	for i, f := range t.order {
+		named = named || !f.held()
+		if next.worth = least(next.worth, f.worth); i == 0 {
+			next.worth = f.worth
+		}
+	}
+	last := t.view.Load()
+	if !named {
+		if next.idle = last.idle; next.idle.IsZero() {
+			next.idle = t.lastScan
+		}
+		next.why = t.whyNone()
+	}
+	if next != *last {
+		t.view.Store(&next)
+	}
+}
+
+// whyNone says why no path names a file.
+func (t *Tail) whyNone() string {
+	for _, pattern := range t.o.Config.Paths {
+		folder, _ := doublestar.SplitPattern(filepath.ToSlash(pattern))
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			return fmt.Sprintf("there is no folder %q", clip(folder))
+		}
+	}
+	return fmt.Sprintf("nothing that can be read matches %q", clip(t.o.Config.Paths[0]))
 }
 
 // match returns the open file that a path names, which it opens when it is new.

@@ -51,6 +51,7 @@ type Tail struct {
 	refused                                                   receiver.Refusals
 	entries, bytes, truncated, malformed, continued, rotation atomic.Int64
 	following                                                 atomic.Int64
+	view                                                      atomic.Pointer[view]
 	forms                                                     [decode.Forms]atomic.Int64
 
 	// All below belongs to the goroutine of Run.
@@ -89,6 +90,7 @@ func New(o Options) (*Tail, error) {
 		files: make(map[fileID]*file), paths: make(map[string]*file), ignored: make(map[fileID]print),
 		waiting: make(map[fileID]time.Time), warned: make(map[string]time.Time),
 	}
+	t.view.Store(&view{worth: unjudged})
 	if o.StateDir != "" {
 		if info, err := os.Stat(o.StateDir); err != nil {
 			return nil, fmt.Errorf("tail %q: %w", o.Config.Name, err)
@@ -112,6 +114,9 @@ func (t *Tail) Name() string { return t.o.Config.Name }
 type Stats struct {
 	Name      string
 	Files     int64               // open
+	Worth     Worth               // of the least trusted of them; without any of them its Why says so
+	Idle      time.Time           // since when no path names a file that is read; zero while one does
+	Why       string              // why Idle, in words
 	Entries   [decode.Forms]int64 // by decode.Form
 	Bytes     int64               // of lines
 	Truncated int64               // lines longer than MaxLine
@@ -130,6 +135,8 @@ func (t *Tail) Stats() Stats {
 	for i := range s.Entries {
 		s.Entries[i] = t.forms[i].Load()
 	}
+	v := t.view.Load()
+	s.Worth, s.Idle, s.Why = v.worth, v.idle, v.why
 	return s
 }
 

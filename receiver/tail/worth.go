@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sys/unix"
+
 	"stockade/receiver"
 )
 
@@ -14,6 +17,45 @@ type Worth struct {
 	Level receiver.Level // LevelKernel: root alone; LevelAddress: one more user or group; LevelSpoofable: everybody
 	UID   int64          // the one user beside root who can write it, 0 without one, -1 for a group, several users or everybody
 	Why   string         // the least trusted writer in words: "/var/log/app belongs to uid 33"
+}
+
+// least returns the lesser of two worths. Where several users could write, none of them did.
+func least(a, b Worth) Worth {
+	switch {
+	case b.Level < a.Level:
+		a, b = b, a
+	case a.Level > receiver.LevelSpoofable && a.Level == b.Level && a.UID != b.UID:
+		a.UID = -1
+	}
+	return a
+}
+
+// Survey judges the files that the paths of a tail name now. worth is that of the least trusted one;
+// files is how many there are, of which at most 1,024 are looked at. It opens none of them.
+func Survey(cfg Config) (worth Worth, files int) {
+	for _, pattern := range cfg.Paths {
+		matches, err := doublestar.FilepathGlob(pattern, doublestar.WithNoFollow())
+		if err != nil {
+			continue
+		}
+		for _, path := range matches {
+			if compressed(path) || files == maxFiles {
+				continue
+			}
+			if _, _, err := resolve(path); err != nil {
+				continue
+			}
+			w, err := Judge(path)
+			if err != nil {
+				continue
+			}
+			if files++; files > 1 {
+				w = least(worth, w)
+			}
+			worth = w
+		}
+	}
+	return worth, files
 }
 
 // Judge says what a file is worth. path must be absolute. A symbolic link is worth no more than
@@ -61,8 +103,13 @@ func (j *judgement) look(path string, info os.FileInfo) {
 	if info.Mode()&os.ModeSticky != 0 {
 		return
 	}
-	if info.Mode()&0o020 != 0 && st.Gid != 0 {
-		j.lower(receiver.LevelAddress, -1, fmt.Sprintf("%s can be written by group %d", path, st.Gid))
+	if info.Mode()&0o020 != 0 {
+		// With an access control list these bits are what all those in it may at most.
+		if n, err := unix.Getxattr(path, "system.posix_acl_access", nil); err == nil && n > 0 {
+			j.lower(receiver.LevelAddress, -1, path+" can be written by others by its access control list")
+		} else if st.Gid != 0 {
+			j.lower(receiver.LevelAddress, -1, fmt.Sprintf("%s can be written by group %d", path, st.Gid))
+		}
 	}
 	if info.Mode()&0o002 != 0 {
 		j.lower(receiver.LevelSpoofable, -1, path+" can be written by everybody")
