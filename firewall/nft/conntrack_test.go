@@ -1,83 +1,21 @@
 package nft
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"stockade/firewall"
 )
-
-// rawSegment is an IPv4 packet with a TCP segment, checksums right.
-func rawSegment(src, dst string, srcPort, dstPort uint16, flags byte, seq, ack uint32) []byte {
-	p := make([]byte, 40)
-	p[0] = 0x45
-	binary.BigEndian.PutUint16(p[2:], 40)
-	p[8], p[9] = 64, unix.IPPROTO_TCP
-	s, d := netip.MustParseAddr(src).As4(), netip.MustParseAddr(dst).As4()
-	copy(p[12:], s[:])
-	copy(p[16:], d[:])
-	tcp := p[20:]
-	binary.BigEndian.PutUint16(tcp, srcPort)
-	binary.BigEndian.PutUint16(tcp[2:], dstPort)
-	binary.BigEndian.PutUint32(tcp[4:], seq)
-	binary.BigEndian.PutUint32(tcp[8:], ack)
-	tcp[12], tcp[13] = 5<<4, flags
-	binary.BigEndian.PutUint16(tcp[14:], 65535)
-	sum := uint32(unix.IPPROTO_TCP + 20)
-	for i := 12; i < 20; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(p[i:]))
-	}
-	for i := 0; i < 20; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(tcp[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	binary.BigEndian.PutUint16(tcp[16:], ^uint16(sum))
-	return p
-}
-
-// sendRaw sends packets with whatever source they have, from the attacker's namespace.
-func (l *lab) sendRaw(n int, packet func(i int) []byte) {
-	l.Helper()
-	err := in(l.attacker, func() error {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = unix.Close(fd) }()
-		for i := range n {
-			p := packet(i)
-			if err := unix.Sendto(fd, p, 0, &unix.SockaddrInet4{Addr: [4]byte(p[16:20])}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		l.Fatalf("raw socket: %v", err)
-	}
-}
-
-// arrivals counts what reaches the server from the attacker, by a rule in the server.
-func (l *lab) countArrivals() func() string {
-	l.Helper()
-	command(l.T, l.server, "nft", "table ip arrivals { counter c { }; chain pre { type filter hook prerouting priority -300; ip saddr "+attacker4+" counter name c; }; }")
-	return func() string {
-		out := command(l.T, l.server, "nft", "list counters table ip arrivals")
-		_, rest, _ := strings.Cut(out, "packets ")
-		packets, _, _ := strings.Cut(rest, " ")
-		return packets
-	}
-}
 
 // TestNothingOfTheBannedPasses: what conntrack knows nothing of, or holds to be wrong, is dropped
 // as well.
@@ -85,35 +23,106 @@ func TestNothingOfTheBannedPasses(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.echo(l.server, 22, nil)
-	arrived := l.countArrivals()
 	shapes := []byte{tcpACK, tcpRST, tcpRST | tcpACK, tcpFIN | tcpACK, tcpSYN | tcpACK, 0, tcpSYN, tcpFIN | tcpSYN, 0xff}
-	flood := func() {
-		l.sendRaw(10*len(shapes), func(i int) []byte {
-			return rawSegment(attacker4, server4, uint16(20000+i), 22, shapes[i%len(shapes)], uint32(i)*77777, uint32(i)*99999)
-		})
-	}
-	flood()
-	eventually(t, 10*time.Second, "packets arrive before the ban", func() bool { return arrived() != "0" })
-	for _, scope := range []firewall.Scope{"", "22"} {
-		for _, untracked := range []bool{false, true} {
-			if untracked {
-				command(t, l.gateway, "nft", "table ip raw { chain pre { type filter hook prerouting priority -300; ip saddr "+attacker4+" notrack; }; }")
-			}
-			c := l.ban(attacker4+"/32", scope, firewall.Drop)
-			before := arrived()
-			for again := arrived(); again != before; again = arrived() {
-				before = again // what was under way
-			}
-			flood()
-			l.blocked(l.attacker, attacker4, server4, 22)
-			if after := arrived(); after != before {
-				t.Errorf("scope %q untracked %v: %s packets before, %s after", scope, untracked, before, after)
-			}
-			l.unban(c)
-			if untracked {
-				command(t, l.gateway, "nft", "delete table ip raw")
+	for _, v := range versions {
+		arrived := l.countArrivals(v.attacker)
+		flood := func() {
+			l.sendRaw(10*len(shapes), func(i int) []byte {
+				return rawSegment(v.attacker, v.server, uint16(20000+i), 22, shapes[i%len(shapes)], uint32(i)*77777, uint32(i)*99999)
+			})
+		}
+		flood()
+		eventually(t, 10*time.Second, "packets arrive before the ban", func() bool { return arrived() != "0" })
+		for _, scope := range []firewall.Scope{"", "22"} {
+			for _, untracked := range []bool{false, true} {
+				if untracked {
+					command(t, l.gateway, "nft", "table inet raw { chain pre { type filter hook prerouting priority -300; "+family(v.attacker)+" saddr "+v.attacker+" notrack; }; }")
+				}
+				c := l.ban(v.prefixes[0], scope, firewall.Drop)
+				before := arrived()
+				for again := arrived(); again != before; again = arrived() {
+					before = again // what was under way
+				}
+				flood()
+				l.blocked(l.attacker, v.attacker, v.server, 22)
+				if after := arrived(); after != before {
+					t.Errorf("%s scope %q untracked %v: %s packets before, %s after", v.name, scope, untracked, before, after)
+				}
+				l.unban(c)
+				if untracked {
+					command(t, l.gateway, "nft", "delete table inet raw")
+				}
 			}
 		}
+	}
+}
+
+// TestOneWayPath: the gateway sees what the attacker sends and not what is answered, so that all but
+// the first packet is INVALID to conntrack.
+func TestOneWayPath(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.cable(l.server, "back", []string{"10.1.0.2/24", "2001:db8:c::2/64"}, l.attacker, "back", []string{"10.1.0.1/24", "2001:db8:c::1/64"})
+	command(t, l.server, "ip", "route", "add", attacker4+"/32", "via", "10.1.0.1")
+	command(t, l.server, "ip", "-6", "route", "add", attacker6+"/128", "via", "2001:db8:c::1")
+	accepted := make(chan net.Conn, 1)
+	l.echo(l.server, 22, accepted)
+	for _, v := range versions {
+		for _, scope := range []firewall.Scope{"", "22"} {
+			client, err := l.dial(l.attacker, v.attacker, v.server, 22, 5*time.Second)
+			if err != nil {
+				t.Fatalf("%s: before the ban: %v", v.name, err)
+			}
+			served := <-accepted
+			arrives := func(wait time.Duration) error {
+				_, _ = client.Write([]byte("word"))
+				_ = served.SetReadDeadline(time.Now().Add(wait))
+				_, err := served.Read(make([]byte, 10))
+				return err
+			}
+			if err := arrives(5 * time.Second); err != nil {
+				t.Fatalf("%s: before the ban: %v", v.name, err)
+			}
+			c := l.ban(v.prefixes[0], scope, firewall.Drop)
+			if err := arrives(patience); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s scope %q: the open connection goes on: %v", v.name, scope, err)
+			}
+			l.blocked(l.attacker, v.attacker, v.server, 22)
+			l.unban(c)
+			_, _ = client.Close(), served.Close()
+		}
+	}
+}
+
+// TestNeighboursAreFound: a banned host on our own link and the gateway go on finding each other, so
+// that connections from inside to it work; see TestInsideReachesTheBanned.
+func TestNeighboursAreFound(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	for _, prefix := range versions[1].prefixes {
+		c := l.ban(prefix, "", firewall.Drop)
+		for _, pair := range []struct {
+			ns       netns.NsHandle
+			from, to string
+		}{{l.attacker, attacker6, gateway6}, {l.gateway, gateway6, attacker6}} {
+			command(t, pair.ns, "ip", "-6", "neigh", "flush", "dev", "wan")
+			err := in(pair.ns, func() error {
+				d := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(pair.from)}}
+				conn, err := d.Dial("udp", net.JoinHostPort(pair.to, "9"))
+				if err == nil {
+					_, _ = conn.Write([]byte("anybody?"))
+					err = conn.Close()
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, 5*time.Second, pair.from+" finds "+pair.to, func() bool {
+				return strings.Contains(command(t, pair.ns, "ip", "-6", "neigh", "show", "to", pair.to, "dev", "wan"), "lladdr")
+			})
+		}
+		l.unban(c)
 	}
 }
 
@@ -170,19 +179,22 @@ func TestWitnesses(t *testing.T) {
 	case testing.Short():
 		n = 2000
 	}
-	spoofed := func(i int) string {
+	spoofed := func(i int, to string) string {
+		if strings.Contains(to, ":") {
+			return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0xf, byte(i >> 8), byte(i), 15: 1}).String()
+		}
 		return netip.AddrFrom4([4]byte{198, 51, byte(100 + i>>8&3), byte(i)}).String()
 	}
 	for _, flags := range []byte{tcpSYN, tcpACK} {
-		for _, to := range []string{gateway4, server4} {
-			l.sendRaw(n/4, func(i int) []byte {
+		for _, to := range []string{gateway4, server4, gateway6, server6} {
+			l.sendRaw(n/8, func(i int) []byte {
 				// A SYN, or an ACK, and then ACKs that conntrack takes when their guess is near.
 				f, seq := flags, uint32(i/8)*1e6
 				if i%8 > 0 {
 					f = tcpACK
 					seq++
 				}
-				return rawSegment(spoofed(i/8), to, uint16(1024+i/8%60000), 22, f, seq, uint32(i%8)<<29+uint32(i))
+				return rawSegment(spoofed(i/8, to), to, uint16(1024+i/8%60000), 22, f, seq, uint32(i%8)<<29+uint32(i))
 			})
 		}
 	}
