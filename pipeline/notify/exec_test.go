@@ -102,26 +102,6 @@ func TestProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
 	}
 }
 
-func TestProgramRunsAsNobody(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("STOCKADE_REQUIRE") == "all" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root: another user runs the program")
-	}
-	p, err := newProgram(&Config{Command: []string{"/usr/bin/id"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	credential, err := p.credential()
-	if err != nil || credential.Uid == 0 || credential.Gid == 0 || len(credential.Groups) != 0 {
-		t.Errorf("%+v, %v", credential, err)
-	}
-	if err := p.send(t.Context(), single(0)); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestProgramsDropAndCount holds the queue of a program to its bound.
 func TestProgramsDropAndCount(t *testing.T) {
 	c, err := newChannel(Config{Name: "x", Type: TypeExec, Command: []string{"/bin/true"}}, testOptions(), "gw")
@@ -138,7 +118,7 @@ func TestProgramsDropAndCount(t *testing.T) {
 	if first := c.take(false); first.total != 1 || first.events[0].Prefix != ban(0).Prefix {
 		t.Errorf("first %+v", first)
 	}
-	if !slices.IsSorted(environment(single(0))[2:]) {
+	if !slices.IsSorted(environment(single(0))) {
 		t.Error("the environment is in no order")
 	}
 }

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package notify
+package child
 
 func dropAmbient() error { return nil }
