@@ -47,8 +47,8 @@ type change struct {
 }
 
 // Watch repairs what others change in our table, within a second, until ctx is done; then it
-// returns nil. lost is called after each repair, by a goroutine of Watch, and may call the
-// Enforcer. With an owned table the kernel refuses others' changes, and Watch has little to do.
+// returns nil. lost is called after each repair, and each second while one fails, by a goroutine of
+// Watch, and may call the Enforcer; telling the operator is left to it. With an owned table the kernel refuses others' changes, and Watch has little to do.
 func (e *Enforcer) Watch(ctx context.Context, lost func(Loss)) error {
 	conn, err := dialMonitor(e.netns)
 	if err != nil {
@@ -230,7 +230,6 @@ func (e *Enforcer) look() (*Loss, error) {
 	if len(loss.What) == 0 {
 		return nil, nil
 	}
-	e.log.Warn("others changed our table", "what", strings.Join(loss.What, "; "), "err", loss.Err)
 	return &loss, nil
 }
 
