@@ -1,7 +1,6 @@
 package child
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -69,7 +68,7 @@ func Run(ctx context.Context, c Command) (output string, err error) {
 	if err != nil && ctx.Err() != nil {
 		err = errors.New("still running when its time was over")
 	}
-	return out.String(), err
+	return string(out.kept), err
 }
 
 // credentialOf is the user that runs a program; nil: the one that runs us.
@@ -98,13 +97,12 @@ func credentialOf(name string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{}}, nil
 }
 
-// limited keeps the beginning of what is written to it.
-type limited struct{ bytes.Buffer }
+// limited keeps the beginning of what is written to it. The buffer is no embedded one: io.Copy would
+// fill it past the limit by its ReadFrom.
+type limited struct{ kept []byte }
 
 // Write takes all and keeps what there is room for.
 func (l *limited) Write(b []byte) (int, error) {
-	if room := maxOutput - l.Len(); room > 0 {
-		_, _ = l.Buffer.Write(b[:min(len(b), room)]) // a bytes.Buffer takes all
-	}
+	l.kept = append(l.kept, b[:min(len(b), maxOutput-len(l.kept))]...)
 	return len(b), nil
 }
