@@ -32,7 +32,7 @@ log: {level: warn}
 listeners:
   - {name: plain, transport: tcp, address: "127.0.0.1:601"}
 sources:
-  - {name: server, listener: plain, addresses: [127.0.0.1], jails: [sshd], quota: none}
+  - {name: server, listener: plain, addresses: [127.0.0.1], jails: ["*"], quota: none}
 `
 
 // newDaemon writes a configuration and starts nothing.
