@@ -26,9 +26,22 @@ type inputs struct {
 // plug says how an input is opened. Two plugs of the same key and an equal config are the same.
 type plug struct {
 	key    string // "listener lan"
+	path   string // in the configuration: "listeners[0]"
 	config any
 	open   func() (Task, error)
 }
+
+// inputError is an input that cannot be opened.
+type inputError struct {
+	path string // in the configuration
+	err  error
+}
+
+// Error returns the cause.
+func (e *inputError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *inputError) Unwrap() error { return e.err }
 
 // input is an open one; it runs when running is set.
 type input struct {
@@ -89,7 +102,7 @@ func closeTask(t Task) error {
 func (in *inputs) openLocked(p plug) error {
 	t, err := p.open()
 	if err != nil {
-		return err
+		return &inputError{p.path, err}
 	}
 	in.open[p.key] = &input{plug: p, task: t}
 	return nil
@@ -158,7 +171,7 @@ func (in *inputs) Swap(plugs []plug) error {
 		}
 		if r, ok := i.task.(interface{ Reload() error }); ok {
 			if err := r.Reload(); err != nil {
-				return err
+				return &inputError{p.path, err}
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -14,24 +15,25 @@ import (
 // plugs lists the inputs of a configuration.
 func (d *daemon) plugs(c *config.Config) []plug {
 	var list []plug
-	for _, l := range c.Listeners {
+	at := func(name string, i int) string { return fmt.Sprintf("%s[%d]", name, i) }
+	for i, l := range c.Listeners {
 		o := receiver.Options{Config: l, Registry: d.registry, Open: d.pipeline.Open, Log: d.log, Inherited: d.inherited[l.Name]}
-		list = append(list, plug{"listener " + l.Name, l, func() (Task, error) {
+		list = append(list, plug{"listener " + l.Name, at("listeners", i), l, func() (Task, error) {
 			if l.Transport == "journal-upload" {
 				return journald.Listen(o, c.StateDir)
 			}
 			return receiver.Listen(o)
 		}})
 	}
-	for _, t := range c.Tails {
-		list = append(list, plug{"tail " + t.Name, t, func() (Task, error) {
+	for i, t := range c.Tails {
+		list = append(list, plug{"tail " + t.Name, at("tails", i), t, func() (Task, error) {
 			return tail.New(tail.Options{
 				Config: t, Registry: d.registry, Open: d.pipeline.Open, StateDir: c.StateDir, Log: d.log, Cut: cutDate(),
 			})
 		}})
 	}
-	for _, j := range c.Journals {
-		list = append(list, plug{"journal " + j.Name, j, func() (Task, error) {
+	for i, j := range c.Journals {
+		list = append(list, plug{"journal " + j.Name, at("journals", i), j, func() (Task, error) {
 			return journald.New(journald.Options{
 				Config: j, Registry: d.registry, Open: d.pipeline.Open, StateDir: c.StateDir, Log: d.log,
 			})

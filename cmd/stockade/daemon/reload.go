@@ -3,6 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"stockade/cmd/stockade/config"
@@ -30,7 +33,7 @@ func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest) (control.R
 		return control.ReloadResult{}, badConfig(err)
 	}
 	before := d.current.get()
-	if err := d.unchangeable(next.loaded.Config); err != nil {
+	if err := d.unchangeable(next.loaded); err != nil {
 		return control.ReloadResult{}, err
 	}
 	if err := d.put(ctx, next); err != nil {
@@ -52,15 +55,19 @@ func (d *daemon) put(ctx context.Context, next *built) error {
 	cfg := next.loaded.Config
 	// The inputs, the channels and the log's target are what can still fail; they go back by themselves.
 	if err := d.inputs.Swap(d.plugs(cfg)); err != nil {
-		return &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
+		path := ""
+		if e, ok := errors.AsType[*inputError](err); ok {
+			path = e.path
+		}
+		return unopened(next.loaded, path, err)
 	}
 	now := d.current.get().loaded.Config
 	if err := d.notifier.Swap(cfg.Notify); err != nil {
-		return d.undoInputs(now, err)
+		return unopened(next.loaded, "notify", errors.Join(err, d.inputs.Swap(d.plugs(now))))
 	}
 	if now.Log != cfg.Log {
 		if err := d.logs.set(cfg.Log); err != nil {
-			return d.undoInputs(now, errors.Join(err, d.notifier.Swap(now.Notify)))
+			return unopened(next.loaded, "log.target", errors.Join(err, d.notifier.Swap(now.Notify), d.inputs.Swap(d.plugs(now))))
 		}
 	}
 	d.registry.Swap(next.sources)
@@ -75,28 +82,46 @@ func (d *daemon) put(ctx context.Context, next *built) error {
 	return nil
 }
 
-// undoInputs opens the inputs of the configuration in force again.
-func (d *daemon) undoInputs(now *config.Config, err error) error {
-	err = errors.Join(err, d.inputs.Swap(d.plugs(now)))
-	return &control.Error{Code: control.CodeBadConfig, Message: err.Error()}
+// unchangeable refuses what needs a restart, each with its place.
+func (d *daemon) unchangeable(next *config.Loaded) error {
+	was, is := d.current.get().loaded.Config, next.Config
+	refused := &control.Error{Code: control.CodeBadConfig, Message: "what changed needs a restart of stockade; nothing was changed"}
+	paths := slices.Concat(changedKeys("control", was.Control, is.Control), changedKeys("firewall", was.Firewall, is.Firewall))
+	if was.StateDir != is.StateDir {
+		paths = append(paths, "state_dir")
+	}
+	for _, path := range paths {
+		refused.Problems = append(refused.Problems, placed(next, path, "cannot change while serving: restart stockade"))
+	}
+	if len(refused.Problems) == 0 {
+		return nil
+	}
+	return refused
 }
 
-// unchangeable refuses what needs a restart.
-func (d *daemon) unchangeable(next *config.Config) error {
-	now := d.current.get().loaded.Config
-	for _, c := range []struct {
-		path    string
-		changed bool
-	}{
-		{"state_dir", now.StateDir != next.StateDir},
-		{"control", now.Control != next.Control},
-		{"firewall", now.Firewall != next.Firewall},
-	} {
-		if c.changed {
-			return &control.Error{Code: control.CodeBadConfig, Message: c.path + " cannot change while serving: restart stockade"}
+// changedKeys are the keys below path whose values differ. The structures have comparable fields.
+func changedKeys[T any](path string, was, is T) (list []string) {
+	old, now := reflect.ValueOf(was), reflect.ValueOf(is)
+	for i := range old.NumField() {
+		if !old.Field(i).Equal(now.Field(i)) {
+			key, _, _ := strings.Cut(old.Type().Field(i).Tag.Get("yaml"), ",")
+			list = append(list, path+"."+key)
 		}
 	}
-	return nil
+	return list
+}
+
+// placed is a fault of a configuration at the place where its path is written.
+func placed(l *config.Loaded, path, message string) control.Problem {
+	p := control.Problem{Path: control.Text(path), Severity: string(config.SeverityError), Message: message}
+	p.File, p.Line, p.Column = l.Origins.At(path)
+	return p
+}
+
+// unopened is what cannot be opened although the configuration is good.
+func unopened(l *config.Loaded, path string, err error) error {
+	return &control.Error{Code: control.CodeBadConfig, Message: "the configuration cannot be put in force; nothing was changed",
+		Problems: []control.Problem{placed(l, path, err.Error())}}
 }
 
 func badConfig(err error) error {

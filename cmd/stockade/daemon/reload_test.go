@@ -160,7 +160,7 @@ func TestReloadThatFailsLate(t *testing.T) {
 	if err := os.WriteFile(s.config, []byte(strings.ReplaceAll("state_dir: %DIR%/other\ncontrol: {socket: %DIR%/control.sock}\nfirewall: {backend: observe}\n"+configText(3, true), "%DIR%", s.dir)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Reload(t.Context(), control.ReloadRequest{}); err == nil || !strings.Contains(err.Error(), "state_dir cannot change while serving") {
+	if _, err := s.Reload(t.Context(), control.ReloadRequest{}); err == nil || !strings.Contains(err.Error(), "needs a restart") {
 		t.Errorf("another state_dir: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, "other")); err == nil {
