@@ -1,7 +1,9 @@
 package filter
 
 import (
-	"container/list"
+	"bytes"
+	"hash/maphash"
+	"net/netip"
 	"time"
 )
 
@@ -14,25 +16,31 @@ const (
 	maxUsers      = 16              // of one id; who comes later is not kept
 )
 
+// idKey says whose id it is. The bytes are borrowed: what is kept of them is a copy.
+type idKey struct {
+	filter int
+	source string
+	host   []byte
+	id     []byte
+}
+
 type hostKey struct {
 	filter       int
 	source, host string
 }
 
-type idKey struct {
-	hostKey
-	id string
-}
-
 // connection is what is remembered of one id. Regular expression filters use fields and what
-// follows them, native ones the rest.
+// follows them, native ones the rest. The memory of one that is dropped serves the next, so that a
+// stream of ids allocates nothing.
 type connection struct {
-	key     idKey
+	id      []byte
+	hash    uint64
+	same    *connection // another id of the same hash
 	since   time.Time
+	known   bool // it is in the cache
 	pending bool // it still waits: for its address, or for its end
-	inHost  *list.Element
-	inAll   *list.Element
 	host    *hostIDs
+	links   [2]links // in the lists of its host and of the cache
 
 	fields  []Field
 	users   []string
@@ -42,8 +50,8 @@ type connection struct {
 	lines   int  // matched lines not yet reported
 	early   int  // lines that were no failure by themselves
 
-	addr     string
-	port     string
+	addr     netip.Addr // not valid until a line names it
+	port     []byte
 	step     uint8
 	started  bool // a CountEach line was seen
 	tried    bool // a CountNone line was seen
@@ -51,113 +59,198 @@ type connection struct {
 	success  bool
 }
 
-// hostIDs are the ids of one filter, source and host: those that wait and the others, the
-// longest unused first.
+type links struct{ prev, next *connection }
+
+// The lists that a connection is in, by their links.
+const (
+	ofHost = iota
+	ofAll
+)
+
+// idList is a list of connections by one of their links, the longest unused first.
+type idList struct{ first, last *connection }
+
+func (l *idList) push(conn *connection, link int) {
+	conn.links[link] = links{prev: l.last}
+	if l.last != nil {
+		l.last.links[link].next = conn
+	} else {
+		l.first = conn
+	}
+	l.last = conn
+}
+
+func (l *idList) remove(conn *connection, link int) {
+	at := conn.links[link]
+	if at.prev != nil {
+		at.prev.links[link].next = at.next
+	} else {
+		l.first = at.next
+	}
+	if at.next != nil {
+		at.next.links[link].prev = at.prev
+	} else {
+		l.last = at.prev
+	}
+	conn.links[link] = links{}
+}
+
+// waits are two lists: of those that wait and of the others.
+type waits struct{ done, pending idList }
+
+func (w *waits) of(pending bool) *idList {
+	if pending {
+		return &w.pending
+	}
+	return &w.done
+}
+
+// hostIDs are the ids of one filter, source and host.
 type hostIDs struct {
-	key     hostKey
-	n       int
-	done    list.List
-	pending list.List
+	key  hostKey
+	salt uint64 // of the hashes of its ids
+	n    int
+	waits
 }
 
 // idCache keeps connections by id, bounded per host and over all. When there is no room the
 // longest unused id goes, those that wait last.
 type idCache struct {
 	perHost, total int
-	ids            map[idKey]*connection
+	seed           maphash.Seed
+	ids            map[uint64]*connection // by hash
+	n              int
 	hosts          map[hostKey]*hostIDs
-	done           list.List
-	pending        list.List
+	last           *hostIDs    // the host of the last line
+	free           *connection // dropped ones, by same
+	waits
 	evicted        uint64
 	evictedPending uint64
 }
 
 func newIDCache(total, perHost int) *idCache {
 	return &idCache{
-		perHost: perHost, total: total,
-		ids: map[idKey]*connection{}, hosts: map[hostKey]*hostIDs{},
+		perHost: perHost, total: total, seed: maphash.MakeSeed(),
+		ids: map[uint64]*connection{}, hosts: map[hostKey]*hostIDs{},
 	}
 }
 
+// hostOf returns the record of a key's host, nil when it has none.
+func (c *idCache) hostOf(key *idKey) *hostIDs {
+	h := c.last
+	if h != nil && h.key.filter == key.filter && h.key.source == key.source && h.key.host == string(key.host) {
+		return h
+	}
+	if h = c.hosts[hostKey{key.filter, key.source, string(key.host)}]; h != nil {
+		c.last = h
+	}
+	return h
+}
+
+func (c *idCache) hash(h *hostIDs, id []byte) uint64 { return maphash.Bytes(c.seed, id) ^ h.salt }
+
 // get returns the connection of the id, or nil when none is known or it is too old at now.
-func (c *idCache) get(key idKey, now time.Time) *connection {
-	conn := c.ids[key]
-	if conn == nil {
+func (c *idCache) get(key *idKey, now time.Time) *connection {
+	h := c.hostOf(key)
+	if h == nil {
 		return nil
 	}
-	if now.Sub(conn.since) > idLife {
-		c.drop(conn)
-		return nil
+	for conn := c.ids[c.hash(h, key.id)]; conn != nil; conn = conn.same {
+		if conn.host != h || !bytes.Equal(conn.id, key.id) {
+			continue
+		}
+		if now.Sub(conn.since) > idLife {
+			c.drop(conn)
+			return nil
+		}
+		return conn
 	}
-	return conn
+	return nil
 }
 
 // add stores a new connection, which must not be known yet.
-func (c *idCache) add(key idKey, now time.Time) *connection {
-	h := c.hosts[key.hostKey]
+func (c *idCache) add(key *idKey, now time.Time) *connection {
+	h := c.hostOf(key)
 	if h == nil {
-		h = &hostIDs{key: key.hostKey}
-		c.hosts[key.hostKey] = h
+		h = &hostIDs{key: hostKey{key.filter, key.source, string(key.host)}, salt: maphash.Comparable(c.seed, hostKey{key.filter, key.source, string(key.host)})}
 	}
 	if h.n >= c.perHost {
-		c.evict(&h.done, &h.pending)
+		c.evict(&h.waits)
 	}
-	if len(c.ids) >= c.total {
-		c.evict(&c.done, &c.pending)
+	if c.n >= c.total {
+		c.evict(&c.waits)
 	}
-	// The eviction may have emptied and dropped the host's record.
-	c.hosts[key.hostKey] = h
-	conn := &connection{key: key, since: now, host: h}
+	if h.n == 0 { // new, or the eviction has emptied it
+		c.hosts[h.key] = h
+	}
+	c.last = h
+	conn := c.free
+	if conn == nil {
+		conn = &connection{}
+	} else {
+		c.free = conn.same
+	}
+	*conn = connection{id: append(conn.id[:0], key.id...), port: conn.port[:0], hash: c.hash(h, key.id), since: now, known: true, host: h}
+	conn.same = c.ids[conn.hash]
+	c.ids[conn.hash] = conn
+	c.n++
 	h.n++
-	c.ids[key] = conn
-	conn.inHost, conn.inAll = h.done.PushBack(conn), c.done.PushBack(conn)
+	h.done.push(conn, ofHost)
+	c.done.push(conn, ofAll)
 	return conn
 }
 
 // touch records that the connection was used, and whether it waits.
 func (c *idCache) touch(conn *connection, pending bool) {
-	if c.ids[conn.key] != conn {
-		return
-	}
-	if conn.pending == pending {
-		c.lists(conn, func(l *list.List, e *list.Element) *list.Element { l.MoveToBack(e); return e })
+	if !conn.known {
 		return
 	}
 	c.unlink(conn)
 	conn.pending = pending
-	c.lists(conn, func(l *list.List, _ *list.Element) *list.Element { return l.PushBack(conn) })
-}
-
-func (c *idCache) lists(conn *connection, do func(*list.List, *list.Element) *list.Element) {
-	host, all := &conn.host.done, &c.done
-	if conn.pending {
-		host, all = &conn.host.pending, &c.pending
-	}
-	conn.inHost, conn.inAll = do(host, conn.inHost), do(all, conn.inAll)
+	conn.host.of(pending).push(conn, ofHost)
+	c.of(pending).push(conn, ofAll)
 }
 
 func (c *idCache) unlink(conn *connection) {
-	c.lists(conn, func(l *list.List, e *list.Element) *list.Element { l.Remove(e); return nil })
+	conn.host.of(conn.pending).remove(conn, ofHost)
+	c.of(conn.pending).remove(conn, ofAll)
 }
 
-// drop forgets a connection.
+// drop forgets a connection. It may still be read until the next one is added.
 func (c *idCache) drop(conn *connection) {
-	if c.ids[conn.key] != conn {
+	if !conn.known {
 		return
 	}
 	c.unlink(conn)
-	delete(c.ids, conn.key)
+	conn.known = false
+	if at := c.ids[conn.hash]; at == conn {
+		if conn.same == nil {
+			delete(c.ids, conn.hash)
+		} else {
+			c.ids[conn.hash] = conn.same
+		}
+	} else {
+		for at.same != conn {
+			at = at.same
+		}
+		at.same = conn.same
+	}
+	c.n--
 	if conn.host.n--; conn.host.n == 0 {
 		delete(c.hosts, conn.host.key)
+		if c.last == conn.host {
+			c.last = nil
+		}
 	}
+	conn.same, c.free = c.free, conn
 }
 
-func (c *idCache) evict(done, pending *list.List) {
-	e := done.Front()
-	if e == nil {
-		e = pending.Front()
+func (c *idCache) evict(w *waits) {
+	conn := w.done.first
+	if conn == nil {
+		conn = w.pending.first
 		c.evictedPending++
 	}
 	c.evicted++
-	c.drop(e.Value.(*connection))
+	c.drop(conn)
 }

@@ -3,8 +3,6 @@ package filter
 import (
 	"bytes"
 	"math/bits"
-	"net/netip"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -30,7 +28,10 @@ type Matcher struct {
 	subject  []byte
 	original []byte
 	matches  []Match
+	fields   []Field // of the matches
 	ids      *idCache
+	id       []byte // made of an address and a port
+	seen     seen
 	rings    ringCache
 	stats    Stats
 }
@@ -53,11 +54,11 @@ func (m *Matcher) Stats() Stats {
 }
 
 // Match returns what the filters of the route say about a line, at most one Match each, ordered
-// by form and filter. The slice is valid until the next call; its strings may be kept. The line
-// is not kept. A line that matches nothing allocates nothing.
+// by form and filter. The slice, and those in it, are valid until the next call; strings may be
+// kept. The line is not kept. A line that matches nothing allocates nothing.
 func (m *Matcher) Match(line *Line, r Route) []Match {
 	m.stats.Lines++
-	m.matches = m.matches[:0]
+	m.matches, m.fields = m.matches[:0], m.fields[:0]
 	if r.r == nil {
 		return nil
 	}
@@ -180,45 +181,6 @@ func unrepeat(text []byte) ([]byte, int) {
 	return bytes.TrimPrefix(rest, []byte(" ")), min(n, maxRepeated)
 }
 
-// parseAddr reads an address as daemons write them. It refuses names, leading zeros and anything
-// that is not exactly one address; brackets, a zone and the 4-in-6 form are taken off.
-func parseAddr(b []byte) (netip.Addr, bool) {
-	if n := len(b); n > 2 && b[0] == '[' && b[n-1] == ']' {
-		b = b[1 : n-1]
-	}
-	if len(b) < 2 || len(b) > 64 {
-		return netip.Addr{}, false
-	}
-	a, err := netip.ParseAddr(string(b))
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	return a.WithZone("").Unmap(), true
-}
-
-// parseEndpoint reads an address with a port as it stands in a field of its own: 192.0.2.1:80,
-// [2001:db8::1]:80, ipv4:192.0.2.1:80.
-func parseEndpoint(b []byte) (netip.Addr, bool) {
-	for _, family := range []string{"ipv4:", "ipv6:"} {
-		if len(b) > len(family) && string(b[:len(family)]) == family {
-			b = b[len(family):]
-			i := bytes.LastIndexByte(b, ':')
-			if i < 0 {
-				return netip.Addr{}, false
-			}
-			return parseAddr(b[:i])
-		}
-	}
-	if len(b) > 64 {
-		return netip.Addr{}, false
-	}
-	ap, err := netip.ParseAddrPort(string(b))
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	return ap.Addr().WithZone("").Unmap(), true
-}
-
 // text copies a captured value: cut to maxValue bytes, valid UTF-8, control characters replaced.
 func text(b []byte) string {
 	if len(b) > maxValue {
@@ -244,9 +206,18 @@ func text(b []byte) string {
 
 // number reads a count of at most six digits.
 func number(b []byte) int {
-	n, err := strconv.Atoi(string(b))
-	if err != nil || n < 0 || n > 999999 {
+	if len(b) > 6 {
+		b = bytes.TrimLeft(b, "0")
+	}
+	if len(b) > 6 {
 		return 0
+	}
+	n := 0
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0
+		}
+		n = n*10 + int(c-'0')
 	}
 	return n
 }

@@ -2,7 +2,6 @@ package filter
 
 import (
 	"bytes"
-	"net/netip"
 	"slices"
 )
 
@@ -45,16 +44,20 @@ func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *
 		if match.Attempts == 0 || !match.Addr.IsValid() {
 			return
 		}
-		match.User = text(m.captured(rule, subject, rule.roles.user))
-		match.Port = text(m.captured(rule, subject, rule.roles.port))
+		match.User = m.seen.text(m.captured(rule, subject, rule.roles.user))
+		match.Port = portText(m.captured(rule, subject, rule.roles.port))
+		from := len(m.fields)
 		for g, name := range rule.roles.names {
 			switch name {
 			case "addr", "user", "port", "n", "id":
 				continue
 			}
 			if v := m.captured(rule, subject, rule.roles.groups[g]); v != nil {
-				match.Fields = append(match.Fields, Field{name, text(v)})
+				m.fields = append(m.fields, Field{name, m.seen.text(v)})
 			}
+		}
+		if to := len(m.fields); to > from {
+			match.Fields = m.fields[from:to:to]
 		}
 		m.matches = append(m.matches, match)
 		return
@@ -90,48 +93,44 @@ func facilityFits(list []int8, line *Line) bool {
 // count joins a line to its connection and returns how many attempts it stands for.
 func (m *Matcher) count(f int, flt *Filter, r *rule, line *Line, subject []byte, match *Match, times int) int {
 	port := m.captured(r, subject, r.roles.port)
-	pid := line.PID
+	id := line.PID
 	if own := m.captured(r, subject, r.roles.id); own != nil {
-		pid = own
+		id = own
 	}
-	id := string(pid)
-	if flt.spec.Join == JoinAddr || id == "" {
+	if flt.spec.Join == JoinAddr || len(id) == 0 {
 		if !match.Addr.IsValid() || flt.spec.Join == JoinPID && len(port) == 0 {
 			return unjoined(r, times, m.captured(r, subject, r.roles.count))
 		}
-		id = match.Addr.String()
+		m.id = match.Addr.AppendTo(m.id[:0])
 		if flt.spec.Join == JoinPID {
-			id += " " + string(port)
+			m.id = append(append(m.id, ' '), port...)
 		}
+		id = m.id
 	}
 	if len(id) > maxIDBytes {
 		return unjoined(r, times, nil)
 	}
-	key := idKey{hostKey{f, line.Source, string(line.Host)}, id}
-	conn := m.ids.get(key, line.Time)
-	addr := ""
-	if match.Addr.IsValid() {
-		addr = match.Addr.String()
-	}
+	key := idKey{f, line.Source, line.Host, id}
+	conn := m.ids.get(&key, line.Time)
 	// A process id that turns up with another peer is a new connection.
-	if conn != nil && (addr != "" && conn.addr != "" && addr != conn.addr ||
-		len(port) > 0 && conn.port != "" && !bytes.Equal(port, []byte(conn.port))) {
+	if conn != nil && (match.Addr.IsValid() && conn.addr.IsValid() && match.Addr != conn.addr ||
+		len(port) > 0 && len(conn.port) > 0 && !bytes.Equal(port, conn.port)) {
 		m.ids.drop(conn)
 		conn = nil
 	}
 	if conn == nil {
-		conn = m.ids.add(key, line.Time)
+		conn = m.ids.add(&key, line.Time)
 	}
-	if addr != "" {
-		conn.addr = addr
-	} else if a, err := netip.ParseAddr(conn.addr); err == nil {
-		// The connection's first line said who it is.
-		match.Addr = a
-	} else if r.count != CountNone {
+	switch {
+	case match.Addr.IsValid():
+		conn.addr = match.Addr
+	case conn.addr.IsValid():
+		match.Addr = conn.addr // the connection's first line said who it is
+	case r.count != CountNone:
 		return 0
 	}
 	if len(port) > 0 {
-		conn.port = string(port)
+		conn.port = append(conn.port[:0], port...)
 	}
 	n := conn.advance(r, times, number(m.captured(r, subject, r.roles.count)))
 	m.ids.touch(conn, conn.attempts == 0 && !conn.success)

@@ -209,8 +209,8 @@ func (m *Matcher) join(f int, line *Line, id string, fields []Field, lines int) 
 	if len(id) > maxIDBytes {
 		return fields, nil, lines
 	}
-	key := idKey{hostKey{f, line.Source, string(line.Host)}, id}
-	conn := m.ids.get(key, line.Time)
+	key := idKey{f, line.Source, line.Host, []byte(id)}
+	conn := m.ids.get(&key, line.Time)
 	switch {
 	case conn != nil:
 		reported := !conn.nofail && !conn.gained
@@ -232,7 +232,7 @@ func (m *Matcher) join(f int, line *Line, id string, fields []Field, lines int) 
 		// The end of something unknown is judged by itself and not remembered.
 		conn, user = &connection{fields: fields}, ""
 	default:
-		conn = m.ids.add(key, line.Time)
+		conn = m.ids.add(&key, line.Time)
 		conn.fields = fields
 	}
 	if user != "" && !slices.Contains(conn.users, user) && len(conn.users) < maxUsers {

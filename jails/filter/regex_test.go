@@ -202,14 +202,14 @@ func TestCaret(t *testing.T) {
 func TestIDsAreBounded(t *testing.T) {
 	c := newIDCache(20, 10)
 	at := func(i int) time.Time { return epoch.Add(time.Duration(i) * time.Millisecond) }
-	key := func(host string, i int) idKey { return idKey{hostKey{0, "s", host}, fmt.Sprint(i)} }
+	key := func(host string, i int) *idKey { return &idKey{0, "s", []byte(host), []byte(fmt.Sprint(i))} }
 	for i := range 8 {
 		c.touch(c.add(key("a", i), at(i)), i == 0)
 	}
 	for i := 8; i < 30; i++ {
 		c.add(key("a", i), at(i))
 	}
-	if n := len(c.ids); n != 10 {
+	if n := c.n; n != 10 {
 		t.Errorf("%d ids of one host, want 10", n)
 	}
 	if c.get(key("a", 0), at(30)) == nil {
@@ -218,7 +218,7 @@ func TestIDsAreBounded(t *testing.T) {
 	for h := range 30 {
 		c.add(key(fmt.Sprint(h), 0), at(100+h))
 	}
-	if n := len(c.ids); n != 20 {
+	if n := c.n; n != 20 {
 		t.Errorf("%d ids over all, want 20", n)
 	}
 	if c.evicted == 0 || c.evictedPending != 0 {
@@ -231,7 +231,7 @@ func TestIDsAreBounded(t *testing.T) {
 	for _, h := range c.hosts {
 		n += h.n
 	}
-	if n != len(c.ids) {
-		t.Errorf("hosts hold %d ids, the cache %d", n, len(c.ids))
+	if n != c.n || n != len(c.ids) {
+		t.Errorf("hosts hold %d ids, the cache %d, the table %d", n, c.n, len(c.ids))
 	}
 }
