@@ -88,7 +88,7 @@ func (d *daemon) loadAndKill(from int, after time.Duration, acknowledged map[net
 			select {
 			case <-stop:
 				return
-			case <-time.After(2 * time.Millisecond):
+			case <-time.After(5 * time.Millisecond):
 			}
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +35,7 @@ func TestRestoreAtStart(t *testing.T) {
 		if waited < ran/10 && took > 5*bar {
 			t.Errorf("%s: took %s, bar %s", how, took, bar)
 		}
-		d.checkRestored(bans, end)
+		d.checkRestored(bans, end, bans <= 5_000 || bans <= 100_000 && how == "into an empty kernel")
 		sig := syscall.SIGTERM
 		if how == "onto a persisted table" {
 			sig = syscall.SIGKILL
@@ -64,10 +65,10 @@ func fillState(t *testing.T, dir string, bans int) time.Time {
 	return end
 }
 
-// checkRestored asks nft for every ban, or for some where listing a set takes the kernel minutes.
-func (d *daemon) checkRestored(bans int, end time.Time) {
+// checkRestored asks nft for every ban, or for 500 of them where listing a set takes the kernel long.
+func (d *daemon) checkRestored(bans int, end time.Time, whole bool) {
 	d.T.Helper()
-	if bans <= 100_000 {
+	if whole {
 		all := d.set("ban4")
 		wrong := 0
 		for _, got := range all {
@@ -83,8 +84,10 @@ func (d *daemon) checkRestored(bans int, end time.Time) {
 		for i := 0; i < bans; i += bans / 500 {
 			keys = append(keys, numbered(i).String())
 		}
-		if err := d.nft("get element inet stockade ban4 { " + strings.Join(keys, ", ") + " }"); err != nil {
-			d.T.Error(err)
+		for some := range slices.Chunk(keys, 50) { // nft 1.0.6 dies of 500
+			if err := d.nft("get element inet stockade ban4 { " + strings.Join(some, ", ") + " }"); err != nil {
+				d.T.Error(err)
+			}
 		}
 		if err := d.nft("get element inet stockade ban4 { " + numbered(bans).String() + " }"); err == nil {
 			d.T.Error("an address that is not banned is in the set")
