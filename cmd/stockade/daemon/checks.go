@@ -47,7 +47,8 @@ func (b *built) checkPrograms() {
 	}
 }
 
-// onlyOwn reports whether a jail believes this process's own user alone, whose programs it may see.
+// onlyOwn reports whether a jail believes this process's own user alone, whose programs it may see:
+// not those of root, which may have more capabilities (ptrace(2)).
 func onlyOwn(uids []uint32) bool {
-	return len(uids) == 1 && int(uids[0]) == os.Geteuid()
+	return len(uids) == 1 && uids[0] != 0 && int(uids[0]) == os.Geteuid()
 }
