@@ -183,6 +183,9 @@ type ListenerStats struct {
 	Expires     time.Time           // the end of the server certificate; zero without TLS
 }
 
+// FindRefused looks among the kept samples of what was refused; see [Refusals.Find].
+func (l *Listener) FindRefused(match func(text []byte) bool) []Refusal { return l.refused.Find(match) }
+
 // Stats returns a copy of the counts.
 func (l *Listener) Stats() ListenerStats {
 	s := ListenerStats{

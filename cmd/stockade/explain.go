@@ -50,6 +50,11 @@ func (a *app) printExplain(e control.Explain) error {
 	add(bansTable(e))
 	add(windowsTable(e))
 	add(evidenceTable("EVIDENCE", e.Evidence))
+	waiting := table{{"WAITING", "JAIL", "FAILURES", "SINCE", "FOR THE QUOTA OF"}}
+	for _, w := range e.Waiting {
+		waiting = append(waiting, []string{shortPrefix(w.Address), w.Jail, number(w.Failures), shortTime(w.Since), "source " + w.Source})
+	}
+	add(waiting)
 	earlier := table{{"EARLIER", "JAIL", "BANS", "LAST"}}
 	for _, x := range e.Earlier {
 		earlier = append(earlier, []string{shortPrefix(x.Address), x.Jail, number(x.Count), shortTime(x.Last)})
@@ -131,7 +136,7 @@ func (a *app) explainNotes(e control.Explain) error {
 		lines = append(lines, "the kernel saw no TCP handshake of it within the hour: failures that prove no address do not count")
 	}
 	if len(e.Refused) > 0 {
-		lines = append(lines, "of each source and reason only the last refused line is kept: earlier ones may have named it too")
+		lines = append(lines, "of each source and reason the last 32 refused lines are kept: earlier ones may have named it too")
 	}
 	for _, r := range e.Refused {
 		if r.Remedy != "" {

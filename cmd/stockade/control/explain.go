@@ -87,8 +87,8 @@ type Earlier struct {
 	Evidence List[Evidence] `json:"evidence"`
 }
 
-// Refused is a refused line that names the address. Of each source or listener and reason only the
-// last line is kept, so others may have named it too.
+// Refused is the newest refused line that names the address. Of each source or listener and reason the
+// last 32 lines are kept, so earlier ones may have named it too.
 type Refused struct {
 	Source   Text      `json:"source"`   // null when the peer resolved to none
 	Listener Text      `json:"listener"` // null when the source is known

@@ -116,11 +116,9 @@ func (p patterns) all(jail string, list []state.Evidence) (out []control.Evidenc
 
 // refused finds the kept samples of refused lines that name an address of the prefix, newest first.
 func (d *daemon) refused(p netip.Prefix) (out []control.Refused) {
+	names := func(text []byte) bool { return control.Names(string(text), p) }
 	add := func(source, listener string, list []receiver.Refusal) {
 		for _, r := range list {
-			if !control.Names(r.Sample, p) {
-				continue
-			}
 			out = append(out, control.Refused{
 				Source: control.Text(source), Listener: control.Text(listener), Reason: r.Reason, Count: r.Count,
 				Last: r.Last, Sample: r.Sample, Remedy: control.Text(doctor.Remedy(r.Reason, source)),
@@ -128,11 +126,16 @@ func (d *daemon) refused(p netip.Prefix) (out []control.Refused) {
 		}
 	}
 	for _, s := range d.registry.Load().All() {
-		add(s.Name, "", s.Refused.All())
+		add(s.Name, "", s.Refused.Find(names))
 	}
-	for _, l := range d.listenerStats() {
-		add("", l.Name, l.Refused)
-	}
+	d.inputs.each(func(t Task) {
+		if l, ok := t.(interface {
+			Stats() receiver.ListenerStats
+			FindRefused(match func(text []byte) bool) []receiver.Refusal
+		}); ok {
+			add("", l.Stats().Name, l.FindRefused(names))
+		}
+	})
 	slices.SortStableFunc(out, func(a, b control.Refused) int { return b.Last.Compare(a.Last) })
 	return slices.CompactFunc(out, func(a, b control.Refused) bool { return a.Reason == b.Reason && a.Sample == b.Sample })
 }
