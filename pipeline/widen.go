@@ -139,12 +139,9 @@ func (w *widener) stands(network netip.Prefix, jail string, addr netip.Addr) boo
 		return false
 	}
 	return slices.ContainsFunc(w.p.store.BansOf(addr), func(b *state.Ban) bool {
-		return b.Prefix == network && b.Jail == jail && b.Source != operator
+		return b.Prefix == network && b.Jail == jail && b.Source != SourceOperator
 	})
 }
-
-// operator is the source of bans by hand.
-const operator = "operator"
 
 // spare lifts the wider bans around an address that logged in.
 func (w *widener) spare(addr netip.Addr) {

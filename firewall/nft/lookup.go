@@ -3,24 +3,29 @@ package nft
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 
 	"stockade/firewall"
 )
 
 // Usage asks for elements by prefix and scope; the result has their order. Of a prefix that is kept
-// in intervals the counters are those of the whole intervals it has a part in.
+// in intervals the counters are those of the whole intervals it has a part in. It reads on a socket of
+// its own and waits for no change that is under way.
 func (e *Enforcer) Usage(ctx context.Context, elements []firewall.Element) ([]firewall.Usage, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return nil, errClosed
-	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	l, err := e.borrow()
+	if err != nil {
+		return nil, err
+	}
+	defer e.giveBack(l)
+	e.mu.Lock()
+	sets := maps.Clone(e.sets)
+	e.mu.Unlock()
 	out := make([]firewall.Usage, len(elements))
-	var queries []query
+	var ask asked
 	var which []int
 	nets := make(map[setID][]segment)
 	for i, el := range elements {
@@ -28,15 +33,14 @@ func (e *Enforcer) Usage(ctx context.Context, elements []firewall.Element) ([]fi
 		for _, v := range verdicts {
 			id := setID{k, el.Scope, v}
 			switch {
-			case !e.sets[id]:
+			case !sets[id]:
 			case !k.interval():
-				queries = append(queries, query{set: id.name(), key: el.Prefix.Addr()})
+				ask.add(op{set: id, key: el.Prefix.Addr(), remove: v != el.Verdict}) // of another verdict it is hardly there
 				which = append(which, i)
 			default:
 				have, ok := nets[id]
 				if !ok {
-					var err error
-					if have, err = readSegments(e.reader, e.config.Table, id.name(), e.now); err != nil {
+					if have, err = readSegments(l, e.config.Table, id.name(), e.now); err != nil {
 						return nil, fmt.Errorf("list set %s: %w", id.name(), err)
 					}
 					nets[id] = have
@@ -51,10 +55,10 @@ func (e *Enforcer) Usage(ctx context.Context, elements []firewall.Element) ([]fi
 			}
 		}
 	}
-	if err := get(e.reader, e.config.Table, queries); err != nil {
+	if err := get(l, e.config.Table, ask.queries); err != nil {
 		return nil, err
 	}
-	for j, q := range queries {
+	for j, q := range ask.queries {
 		if q.err != nil {
 			return nil, fmt.Errorf("read set %s: %w", q.set, q.err)
 		}
