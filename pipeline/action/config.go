@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"stockade/jails/filter/fail2ban"
 )
 
 // Config is one entry of `actions`.
@@ -25,7 +27,7 @@ const (
 var nameShape = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)
 
 // Validate reports every fault of a merged list of actions, with the path of the key it is at, such as
-// "actions[0].action". It reads the action files and runs nothing.
+// "actions[0].action". It opens no file: Read tells what is wrong with one.
 func Validate(cfgs []Config, jails []string, report func(path, message string)) {
 	seen := map[string]bool{}
 	known := map[string]bool{}
@@ -60,8 +62,8 @@ func Validate(cfgs []Config, jails []string, report func(path, message string)) 
 				fault("user", "no user %q on this host", clip(c.User))
 			}
 		}
-		if _, err := Read(c.Action, "jail"); err != nil {
-			fault("action", "%v", err)
+		if !strings.HasPrefix(c.Action, fail2ban.Prefix) {
+			fault("action", "action %q: write fail2ban:/etc/fail2ban/action.d/NAME.conf[options]", clip(c.Action))
 		}
 	}
 }

@@ -67,8 +67,8 @@ func (w *work) start(ctx context.Context, family string) {
 			w.started[family] = true // the one command was for both
 			return
 		}
-		if w.command(ctx, cmdStart, family, Ban{Jail: w.jail}) != nil {
-			return
+		if w.command(ctx, cmdStart, family, Ban{Jail: w.jail}) != nil && ctx.Err() == nil {
+			return // one that a stop cut short may have done something: actionstop takes it back
 		}
 	}
 	w.started[family] = true

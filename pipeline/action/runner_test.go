@@ -203,8 +203,12 @@ func TestSwap(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	good, _ := writeAction(t, "[Definition]\nactionban = echo <ip>\n")
-	bad, _ := writeAction(t, "[Definition]\nactionban = eval <matches>\n")
-	none, _ := writeAction(t, "[Definition]\n")
+	for text, want := range map[string]string{"[Definition]\nactionban = eval <matches>\n": "shell", "[Definition]\n": "no command"} {
+		ref, _ := writeAction(t, text)
+		if _, err := Read(ref, "sshd"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
 	for _, tc := range []struct {
 		c    Config
 		want string
@@ -216,8 +220,6 @@ func TestValidate(t *testing.T) {
 		{Config{Name: "a", Action: good, Jails: []string{"nginx"}}, `no jail "nginx"`},
 		{Config{Name: "a", Action: good, Jails: []string{"sshd"}, User: "no-such-user"}, "no user"},
 		{Config{Name: "a", Action: good, Jails: []string{"sshd"}, Timeout: time.Hour}, "timeout"},
-		{Config{Name: "a", Action: bad, Jails: []string{"sshd"}}, "shell"},
-		{Config{Name: "a", Action: none, Jails: []string{"sshd"}}, "no command"},
 	} {
 		got := ""
 		Validate([]Config{tc.c}, []string{"sshd"}, func(path, message string) { got += path + ": " + message + "\n" })

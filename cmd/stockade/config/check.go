@@ -10,6 +10,7 @@ import (
 
 	"stockade/cmd/stockade/host"
 	"stockade/jails"
+	"stockade/pipeline/action"
 	"stockade/pipeline/notify"
 	"stockade/receiver"
 	"stockade/receiver/journald"
@@ -48,6 +49,7 @@ func (l *Loaded) Check() {
 	for i, j := range c.Jails {
 		notify.ValidateNames(c.Notify, j.Notify, fmt.Sprintf("jails[%d].notify", i), report)
 	}
+	action.Validate(c.Actions, names, report)
 	checker{report}.all(c)
 	if len(c.Listeners)+len(c.Tails)+len(c.Journals) == 0 {
 		l.Report("listeners", SeverityWarning, "nothing to read: no listeners, tails or journals are configured")

@@ -3,6 +3,7 @@ package config
 import (
 	"stockade/firewall"
 	"stockade/jails"
+	"stockade/pipeline/action"
 	"stockade/pipeline/notify"
 	"stockade/receiver"
 	"stockade/receiver/journald"
@@ -25,6 +26,8 @@ type Config struct {
 	ProtectLAN bool                      `yaml:"protect_lan"`
 	Firewall   firewall.Config           `yaml:"firewall"`
 	Notify     []notify.Config           `yaml:"notify"`
+	AllowShell bool                      `yaml:"allow_shell_actions"` // without it no action runs
+	Actions    []action.Config           `yaml:"actions"`
 }
 
 // ControlConfig is `control`: where the daemon answers its operators, and whom.

@@ -59,6 +59,9 @@ func (d *daemon) Adopt(ctx context.Context, r control.AdoptRequest) (control.Ado
 	if err := d.pipeline.Adopt(ctx, bans); err != nil {
 		return control.AdoptResult{}, err
 	}
+	for i := range bans {
+		d.actOnce(&bans[i])
+	}
 	return res, d.store.Save()
 }
 

@@ -41,6 +41,7 @@ func load(o config.Options, override func(*config.Config), prev *receiver.Source
 	b.buildNever()
 	b.checkFiles(serving)
 	b.checkPrograms()
+	b.checkActions()
 	if err := l.Err(); err != nil {
 		return b, err
 	}

@@ -17,10 +17,12 @@ func (d *daemon) Metrics() []control.Metric {
 	listeners := d.listenerStats()
 	return slices.Concat(
 		d.lineMetrics(), d.dropMetrics(listeners), d.queueMetrics(),
-		d.listenerMetrics(listeners), d.sourceMetrics(), d.jailMetrics(), d.stateMetrics(), d.healthMetrics(), d.notifyMetrics(),
+		d.listenerMetrics(listeners), d.sourceMetrics(), d.jailMetrics(), d.stateMetrics(), d.healthMetrics(), d.notifyMetrics(), d.actionMetrics(),
 		[]control.Metric{
 			histogram("stockade_line_to_ban_seconds", "From the arrival of the deciding line to the ban read back from the kernel.", &d.pipeline.Stats().ToKernel),
 			histogram("stockade_nft_flush_seconds", "Batches of changes to nftables, sent and read back.", &d.flush),
+			histogram("stockade_fsync_seconds", "Writes of the journal of bans and windows, with their fsync.", &d.synced),
+			histogram("stockade_match_seconds", "Matching, judging and counting of a line.", &d.pipeline.Stats().Match),
 		})
 }
 

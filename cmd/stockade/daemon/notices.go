@@ -29,6 +29,9 @@ func (d *daemon) tell(e pipeline.Event) {
 		n.Evidence = append(n.Evidence, line.Raw)
 	}
 	d.notifier.Post(n)
+	if e.User == "" {
+		d.act(b, e.Lifted)
+	}
 }
 
 // channels are those that a jail names; nil: all.

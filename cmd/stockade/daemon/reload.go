@@ -65,9 +65,13 @@ func (d *daemon) put(ctx context.Context, next *built) error {
 	if err := d.notifier.Swap(cfg.Notify); err != nil {
 		return unopened(next.loaded, "notify", errors.Join(err, d.inputs.Swap(d.plugs(now))))
 	}
+	if err := d.actions.Swap(cfg.Actions, cfg.AllowShell); err != nil {
+		return unopened(next.loaded, "actions", errors.Join(err, d.notifier.Swap(now.Notify), d.inputs.Swap(d.plugs(now))))
+	}
 	if now.Log != cfg.Log {
 		if err := d.logs.set(cfg.Log); err != nil {
-			return unopened(next.loaded, "log.target", errors.Join(err, d.notifier.Swap(now.Notify), d.inputs.Swap(d.plugs(now))))
+			return unopened(next.loaded, "log.target", errors.Join(err, d.actions.Swap(now.Actions, now.AllowShell),
+				d.notifier.Swap(now.Notify), d.inputs.Swap(d.plugs(now))))
 		}
 	}
 	d.registry.Swap(next.sources)

@@ -21,6 +21,7 @@ import (
 	"stockade/firewall/nft"
 	"stockade/jails/state"
 	"stockade/pipeline"
+	"stockade/pipeline/action"
 	"stockade/pipeline/notify"
 	"stockade/receiver"
 )
@@ -72,7 +73,7 @@ func (d *daemon) run(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	stages := [][]Task{{d.store, d.notifier}, kernel, {d.server, d.health, d.peers}, {d.inputs}, {newReloader(d, hangup)}}
+	stages := [][]Task{{d.store, d.notifier, d.actions}, kernel, {d.server, d.health, d.peers}, {d.inputs}, {newReloader(d, hangup)}}
 	err = supervise(ctx, d.log, stages, d.saysServing)
 	return errors.Join(err, d.inputs.Close(), d.enforcer.Close())
 }
@@ -98,6 +99,7 @@ type daemon struct {
 	health    *health
 	peers     *peers
 	notifier  *notify.Notifier
+	actions   *action.Runner
 	canaries  *canaries
 	flush     pipeline.Histogram // of nftables batches
 	degraded  conditions
@@ -168,6 +170,9 @@ func (d *daemon) build(b *built) (err error) {
 		return err
 	}
 	if d.notifier, err = notify.New(cfg.Notify, notify.Options{Log: d.log, Bans: d.bansFor}); err != nil {
+		return err
+	}
+	if err = d.openActions(cfg); err != nil {
 		return err
 	}
 	d.pipeline = pipeline.New(pipeline.Options{

@@ -69,12 +69,6 @@ func (m *mapping) list(name string, values []string) {
 	}
 }
 
-func (m *mapping) comment(text string) {
-	for line := range strings.Lines(text) {
-		m.b.WriteString("# " + strings.TrimRight(line, "\n") + "\n")
-	}
-}
-
 func (m *mapping) String() string { return m.b.String() }
 
 // flow writes a list on one line.
