@@ -71,18 +71,30 @@ type Enforcer struct {
 
 // Open makes the table, or takes over the one that is there with the elements it holds, and
 // brings chains and rules up to date in one transaction. The error is firewall.ErrCapability
-// without CAP_NET_ADMIN in the namespace, ErrOwned when another process has the table.
+// without CAP_NET_ADMIN in the namespace, ErrOwned when another process has the table and keeps it
+// for a second.
 func Open(o Options) (*Enforcer, error) {
 	e := newEnforcer(o)
 	if err := e.dial(); err != nil {
 		return nil, err
 	}
-	if err := e.takeOver(); err != nil {
+	err := e.takeOver()
+	for end := time.Now().Add(ownerPatience); errors.Is(err, ErrOwned) && time.Now().Before(end); err = e.takeOver() {
+		time.Sleep(ownerPause)
+	}
+	if err != nil {
 		_ = e.Close()
 		return nil, err
 	}
 	return e, nil
 }
+
+const (
+	// ownerPatience is how long Open waits for another owner to go: a socket that was closed lives on
+	// in a child that its process was starting just then, until that child has its own program.
+	ownerPatience = time.Second
+	ownerPause    = 10 * time.Millisecond
+)
 
 // newEnforcer makes an Enforcer without its sockets.
 func newEnforcer(o Options) *Enforcer {
