@@ -45,6 +45,7 @@ func (l *Loaded) Check() {
 	receiver.ValidateSources(c.Sources, feeds, names, report)
 	jails.Validate(c.Defaults, c.Jails, report)
 	c.Firewall.Validate(report)
+	c.Memory.Validate(report)
 	notify.Validate(c.Notify, report)
 	for i, j := range c.Jails {
 		notify.ValidateNames(c.Notify, j.Notify, fmt.Sprintf("jails[%d].notify", i), report)

@@ -3,6 +3,7 @@ package config
 import (
 	"stockade/firewall"
 	"stockade/jails"
+	"stockade/jails/state"
 	"stockade/pipeline/action"
 	"stockade/pipeline/notify"
 	"stockade/receiver"
@@ -25,6 +26,7 @@ type Config struct {
 	Proxies    []string                  `yaml:"proxies"`   // addresses and prefixes, file:PATH
 	ProtectLAN bool                      `yaml:"protect_lan"`
 	Firewall   firewall.Config           `yaml:"firewall"`
+	Memory     state.Config              `yaml:"memory"`
 	Notify     []notify.Config           `yaml:"notify"`
 	AllowShell bool                      `yaml:"allow_shell_actions"` // without it no action runs
 	Actions    []action.Config           `yaml:"actions"`

@@ -15,6 +15,7 @@ log: {level: info, format: auto, target: stderr}
 defaults: {maxretry: 5, findtime: 10m, bantime: 1h, increment: {enabled: true, multipliers: [1, 4, 24, 168]}}
 protect_lan: true
 firewall: {backend: nftables, table: stockade, verdict: drop, owner: auto, ipv6_prefix: 64}
+memory: {windows: 262144, offenders: 524288, evidence: 67108864, history: 30d}
 `
 
 // hostDefaults serve this host where no file exists at all.
