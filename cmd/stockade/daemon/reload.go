@@ -90,7 +90,8 @@ func (d *daemon) put(ctx context.Context, next *built) error {
 func (d *daemon) unchangeable(next *config.Loaded) error {
 	was, is := d.current.get().loaded.Config, next.Config
 	refused := &control.Error{Code: control.CodeBadConfig, Message: "what changed needs a restart of stockade; nothing was changed"}
-	paths := slices.Concat(changedKeys("control", was.Control, is.Control), changedKeys("firewall", was.Firewall, is.Firewall))
+	paths := slices.Concat(changedKeys("control", was.Control, is.Control), changedKeys("firewall", was.Firewall, is.Firewall),
+		changedKeys("memory", was.Memory, is.Memory))
 	if was.StateDir != is.StateDir {
 		paths = append(paths, "state_dir")
 	}

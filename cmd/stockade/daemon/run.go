@@ -159,10 +159,12 @@ func (d *daemon) build(b *built) (err error) {
 	}
 	undo = append(undo, d.server.Close)
 	// The control socket is ours from here on: no other daemon has this state folder open.
-	if d.store, err = state.Open(state.Options{
+	memory := state.Options{
 		Dir: cfg.StateDir, Admit: d.admission.Admit, Log: d.log,
 		Enforced: d.enforcer.Name() != firewall.BackendObserve, // the pipeline restores them before the server answers
-	}); err != nil {
+	}
+	memory.Limit(cfg.Memory)
+	if d.store, err = state.Open(memory); err != nil {
 		return err
 	}
 	undo = append(undo, d.store.Close)
