@@ -31,25 +31,29 @@ type Stats struct {
 
 	Repaired atomic.Int64 // elements that were missing in the kernel and were set again
 
+	Match    Histogram // of a line, with judging and counting; those of a batch have its mean
 	ToKernel Histogram // from the arrival of the deciding line to the read-back
 }
 
-// Histogram counts durations in buckets that double from 64 µs to 2 s.
+// Histogram counts durations in buckets that double from 2 µs to 2 s.
 type Histogram struct {
-	counts [17]atomic.Int64
+	counts [22]atomic.Int64
 	sum    atomic.Int64
 }
 
-const firstBucket = 64 * time.Microsecond
+const firstBucket = 2 * time.Microsecond
 
 // Observe adds one duration.
-func (h *Histogram) Observe(d time.Duration) {
+func (h *Histogram) Observe(d time.Duration) { h.ObserveN(d, 1) }
+
+// ObserveN adds n times the same duration.
+func (h *Histogram) ObserveN(d time.Duration, n int) {
 	i, limit := 0, firstBucket
 	for i < len(h.counts)-1 && d > limit {
 		i, limit = i+1, limit*2
 	}
-	h.counts[i].Add(1)
-	h.sum.Add(int64(d))
+	h.counts[i].Add(int64(n))
+	h.sum.Add(int64(d) * int64(n))
 }
 
 // Snapshot returns the cumulative counts by upper limit (the last has none and is the total) and

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"stockade/jails/filter"
 )
@@ -47,6 +48,7 @@ func (w *worker) work(b *batch) {
 	if b.plan != w.plan {
 		w.plan, w.matcher = b.plan, b.plan.set.NewMatcher()
 	}
+	begin := time.Now()
 	for i := range b.items {
 		it := &b.items[i]
 		w.line = filter.Line{
@@ -71,6 +73,9 @@ func (w *worker) work(b *batch) {
 		for j := range matches {
 			w.judge(b, it, &matches[j])
 		}
+	}
+	if n := len(b.items); n > 0 {
+		w.p.stats.Match.ObserveN(time.Since(begin)/time.Duration(n), n)
 	}
 	b.free()
 }

@@ -102,6 +102,7 @@ type daemon struct {
 	actions   *action.Runner
 	canaries  *canaries
 	flush     pipeline.Histogram // of nftables batches
+	synced    pipeline.Histogram // of the journal's writes with their fsync
 	degraded  conditions
 	current   current
 	reloading sync.Mutex // held while a configuration is put in force
@@ -167,6 +168,7 @@ func (d *daemon) build(b *built) (err error) {
 	if d.store, err = state.Open(memory); err != nil {
 		return err
 	}
+	d.store.ObserveSync(d.synced.Observe)
 	undo = append(undo, d.store.Close)
 	if d.canaries, err = openCanaries(cfg.StateDir); err != nil {
 		return err

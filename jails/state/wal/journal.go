@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Journal appends records to the file of its generation. After a failed write it is broken: it
@@ -14,9 +15,10 @@ type Journal struct {
 	fs   FS
 	name func(gen uint64) string
 
-	syncMu sync.Mutex // held while the file is written
-	file   File       // guarded by syncMu; nil when there is none
-	gen    uint64     // guarded by syncMu and mu: read with either
+	syncMu sync.Mutex          // held while the file is written
+	file   File                // guarded by syncMu; nil when there is none
+	gen    uint64              // guarded by syncMu and mu: read with either
+	took   func(time.Duration) // guarded by syncMu; nil: nobody asks
 
 	mu      sync.Mutex
 	buf     []byte // frames that are not written yet
@@ -109,6 +111,14 @@ func (j *Journal) wakeLocked() {
 	j.moved = make(chan struct{})
 }
 
+// Observe has took told how long each write with its fsync takes, from now on. It is called by
+// whoever syncs and must be quick.
+func (j *Journal) Observe(took func(time.Duration)) {
+	j.syncMu.Lock()
+	defer j.syncMu.Unlock()
+	j.took = took
+}
+
 // Sync makes what was appended before durable. The error stays until a Rotate.
 func (j *Journal) Sync() error {
 	j.syncMu.Lock()
@@ -138,9 +148,13 @@ func (j *Journal) syncLocked() error {
 	j.buf, j.spare = j.spare[:0], nil
 	j.mu.Unlock()
 
+	begin := time.Now()
 	_, err := j.file.Write(data)
 	if err == nil {
 		err = j.file.Sync()
+	}
+	if j.took != nil {
+		j.took(time.Since(begin))
 	}
 
 	j.mu.Lock()
