@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type span struct{ from, to uint32 }
 type item struct {
 	received time.Time
 	at       time.Time // when it counts
+	stamp    int64     // as it stands in the line, Unix nanoseconds; 0: none
 	source   *receiver.Source
 	grant    *grant
 	route    filter.Route
@@ -96,6 +98,9 @@ func (b *batch) add(e *receiver.Entry, at time.Time, g *grant, r filter.Route) {
 		app:      b.keep(e.App),
 		pid:      b.keep(e.ProcID),
 	}
+	if !e.Stamp.IsZero() {
+		it.stamp = e.Stamp.UnixNano()
+	}
 	it.raw = b.keep(e.Raw)
 	if at, ok := within(e.Raw, e.Text); ok {
 		it.text = span{it.raw.from + at, it.raw.from + at + uint32(len(e.Text))}
@@ -103,6 +108,21 @@ func (b *batch) add(e *receiver.Entry, at time.Time, g *grant, r filter.Route) {
 		it.text = b.keep(e.Text)
 	}
 	b.items = append(b.items, it)
+}
+
+// event stands for what the line tells of, whoever sent it: see state.Failure.
+func (b *batch) event(it *item) uint32 {
+	if it.stamp == 0 {
+		return 0
+	}
+	var h maphash.Hash
+	h.SetSeed(shardSeed)
+	maphash.WriteComparable(&h, it.stamp)
+	for _, part := range []span{it.host, it.app, it.pid, it.text} {
+		_, _ = h.Write(b.text(part))
+		_ = h.WriteByte(0)
+	}
+	return uint32(h.Sum64()) | 1 //nolint:gosec // a part of a hash
 }
 
 // within says where part lies in whole, when they share memory and part ends inside it.

@@ -24,6 +24,9 @@ type Feed struct {
 	conn    *connection // this one, in the history
 }
 
+// ownApp is the name of this program in its own log lines, which no jail looks at.
+const ownApp = "stockade"
+
 // Put admits and routes one entry. It allocates nothing, and copies nothing that no jail looks at.
 func (f *Feed) Put(e *receiver.Entry) {
 	st := &f.p.stats
@@ -35,6 +38,10 @@ func (f *Feed) Put(e *receiver.Entry) {
 	}
 	if e.Continued {
 		st.Continued.Add(1)
+		return
+	}
+	if string(e.App) == ownApp { // our log quotes what attackers wrote
+		st.Ignored.Add(1)
 		return
 	}
 	route := plan.set.Route(e.App)

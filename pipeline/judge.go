@@ -82,6 +82,7 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		Time:     it.at,
 		Received: it.received,
 		Attempts: attempts,
+		Event:    b.event(it),
 		Evidence: w.evidence(b, it, m),
 	}
 	if byUser {

@@ -102,8 +102,45 @@ func TestCorroboration(t *testing.T) {
 	if fail("192.0.2.7/32", "b", "address") == nil {
 		t.Fatal("two sources, one of them firm, are not enough")
 	}
+	if fail("192.0.2.9/32", "a", "onlink") != nil || fail("192.0.2.9/32", "b", "onlink") != nil {
+		t.Fatal("two sources that any host of their network can forge were enough")
+	}
 	if fail("192.0.2.8/32", "a", "tls") != nil || fail("192.0.2.8/32", "c", "spoofable") == nil {
 		t.Fatal("a firm one and a spoofable one")
+	}
+}
+
+func TestOneEventOfTwoSourcesCountsOnce(t *testing.T) {
+	clock := newFakeClock()
+	s := testStore(t, Options{Now: clock.now})
+	j := testJail(t, func(c *jails.Config) { three := 3; c.MaxRetry = &three })
+	fail := func(prefix string, j *jails.Jail, source, trust string, event uint32) Outcome {
+		f := failure(prefix, clock.t)
+		f.Evidence.Source, f.Evidence.Trust, f.Event = source, trust, event
+		return s.Fail(j, f)
+	}
+	for event := range uint32(2) {
+		for _, source := range []string{"a", "relay", "relay"} {
+			if out := fail("192.0.2.7/32", j, source, "tls", event+1); out.Ban != nil || out.Window != int(event)+1 {
+				t.Fatalf("event %d from %s: %+v", event+1, source, out)
+			}
+		}
+	}
+	if fail("192.0.2.7/32", j, "relay", "tls", 3).Ban == nil {
+		t.Error("the third event does not ban")
+	}
+	for range 2 { // lines without a stamp are told apart by nothing
+		fail("192.0.2.8/32", j, "a", "tls", 0)
+	}
+	if fail("192.0.2.8/32", j, "b", "tls", 0).Ban == nil {
+		t.Error("lines without a stamp do not all count")
+	}
+	two := testJail(t, func(c *jails.Config) { c.Name = "two"; one := 1; c.MaxRetry, c.Corroborate = &one, 2 })
+	if fail("192.0.2.9/32", two, "forger", "spoofable", 1).Ban != nil || fail("192.0.2.9/32", two, "a", "tls", 1).Ban != nil {
+		t.Error("one event is two sources' agreement")
+	}
+	if fail("192.0.2.9/32", two, "b", "spoofable", 2).Ban == nil {
+		t.Error("the firm source lost its word to the forger who was first")
 	}
 }
 

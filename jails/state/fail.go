@@ -133,14 +133,17 @@ func (s *Store) fail(j *jails.Jail, f *Failure) Outcome {
 func (s *Store) count(w *window, j *jails.Jail, f *Failure, at int64, attempts int) {
 	e := &f.Evidence
 	src := s.sources.id(e.Source)
-	if e.Trust == spoofableName {
+	if e.Trust == spoofableName || e.Trust == onLinkName {
 		src |= spoofableBit
+	}
+	if w.told(f.Event, src) {
+		return
 	}
 	if s.evidence.Load() >= s.opt.MaxEvidence {
 		e.Raw = ""
 	}
 	e.Raw, e.User, e.Origin = clip(e.Raw, maxRaw), clip(e.User, maxWord), clip(e.Origin, maxWord)
-	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src, user: userHash(e.User)}, j.MaxRetry()+2*j.Corroborate)
+	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src, user: userHash(e.User), event: f.Event}, j.MaxRetry()+2*j.Corroborate)
 	w.note(*e)
 }
 
@@ -158,7 +161,11 @@ func clip(s string, limit int) string {
 	return strings.Clone(s[:limit])
 }
 
-var spoofableName = jails.TrustSpoofable.String()
+// The levels at which a sender's address can be forged: by anybody, or by any host of its network.
+var (
+	spoofableName = jails.TrustSpoofable.String()
+	onLinkName    = jails.TrustOnLink.String()
+)
 
 // windowOf returns the window of a writable item, to be written to and free of what is too old at
 // mono.

@@ -17,8 +17,9 @@ type Failure struct {
 	Addr     netip.Addr   // the address as the line named it
 	Time     time.Time    // when it counts
 	Received time.Time
-	Attempts int  // at least 1
-	Alert    bool // a threshold begins no ban: it is told in Outcome.Alert, and the window is emptied
+	Attempts int    // at least 1
+	Alert    bool   // a threshold begins no ban: it is told in Outcome.Alert, and the window is emptied
+	Event    uint32 // stands for the host, app, pid, text and stamp of the line; of two sources it counts once; 0: not known
 	Evidence Evidence
 }
 

@@ -16,6 +16,8 @@ type hit struct {
 	n    uint32
 	src  uint32 // the source's number, see sourceTable; the top bit says that it can be spoofed
 	user uint32 // see userHash
+
+	event uint32 // see Failure.Event
 }
 
 // userSeed is drawn anew in each process, so that nobody can choose a name that takes another's place.
@@ -81,6 +83,25 @@ func (w *window) add(h hit, most int) {
 			w.hits = slices.Delete(slices.Clone(w.hits), i, i+1)
 		}
 	}
+}
+
+// told reports whether another source told of the event already. Where that one can be spoofed and
+// src cannot, the hit becomes that of src: nobody takes a firm witness away by being first.
+func (w *window) told(event, src uint32) bool {
+	if event == 0 {
+		return false
+	}
+	for i, h := range w.hits {
+		if h.event != event || h.src&^spoofableBit == src&^spoofableBit {
+			continue
+		}
+		if h.src&spoofableBit != 0 && src&spoofableBit == 0 {
+			w.hits = slices.Clone(w.hits)
+			w.hits[i].src = src
+		}
+		return true
+	}
+	return false
 }
 
 // spare is the oldest hit whose source has a later one, or the oldest of all.
