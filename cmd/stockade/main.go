@@ -72,7 +72,7 @@ func (a *app) root() *cobra.Command {
 		a.status(), a.jails(), a.sources(), a.bans(), a.explain(),
 		a.ban(), a.unban(), a.approve(), a.reload(), a.ping(), a.version(), a.regex(), a.filters(), a.pki(),
 		a.replay(), a.doctor(), a.notify(), a.firewall(), a.shadow(), a.promote(), a.canary(), a.log(),
-		a.configs(), a.client(), a.top(), a.imports(), a.man(),
+		a.configs(), a.client(), a.top(), a.imports(), a.compare(), a.man(),
 	)
 	return root
 }
