@@ -43,7 +43,7 @@ func Documentation(a netip.Addr) bool {
 // sings hands a match on when it is a canary, and reports whether it was one. It never counts: no
 // attacker has such an address, so nobody can hide behind it.
 func (p *Pipeline) sings(jail string, b *batch, it *item, m *filter.Match) bool {
-	if p.canary == nil || !bytes.Contains(b.text(it.raw), canaryMark) || !Documentation(m.Addr) {
+	if p.canary == nil || !Documentation(m.Addr) || !bytes.Contains(b.text(it.raw), canaryMark) {
 		return false
 	}
 	p.canary(Canary{Source: it.source, Jail: jail, Level: trust(it.level).String(), Raw: b.text(it.raw), Received: it.received})

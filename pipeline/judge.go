@@ -69,9 +69,8 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 	attempts := max(m.Attempts, 1) * it.repeat * weight
 	c := counting{source: it.source, line: it.received, level: it.level, proven: m.Proof == filter.ProofHandshake && trust(it.level) >= jails.TrustAddress}
 	byUser := jail.Key == jails.KeyUser
-	if !byUser && m.Proof != filter.ProofNone && p.store.FailBanned(jail, prefix, attempts) {
-		p.stats.Failures.Add(1)
-		it.source.Failures.Add(1)
+	if !byUser && m.Proof != filter.ProofNone && w.recent.FailBanned(jail, prefix, attempts) {
+		w.failures.add(it.source)
 		p.leaks.consider(jail, prefix, it.at)
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"stockade/jails/filter"
+	"stockade/jails/state"
+	"stockade/receiver"
 )
 
 // worker matches and judges the lines of its queue. A matcher keeps state between lines, so each
@@ -15,10 +17,49 @@ type worker struct {
 	plan    *Plan
 	matcher *filter.Matcher
 	line    filter.Line
+	recent  *state.Recent
+
+	// Counts of the batch at hand: a shared counter that two processors write by turns costs more
+	// than matching a line.
+	matched, unmatched int64
+	failures           failures
+}
+
+// failures counts those of banned addresses.
+type failures struct {
+	source *receiver.Source
+	n, all int64 // of source, of all
+}
+
+func (f *failures) add(s *receiver.Source) {
+	if s != f.source {
+		f.flush()
+		f.source = s
+	}
+	f.n++
+	f.all++
+}
+
+func (f *failures) flush() {
+	if f.n > 0 {
+		f.source.Failures.Add(f.n)
+	}
+	f.source, f.n = nil, 0
+}
+
+// flush adds the counts of a batch: that of lines last, for whoever waits for it.
+func (w *worker) flush() {
+	w.recent.Flush()
+	w.failures.flush()
+	st := &w.p.stats
+	st.Failures.Add(w.failures.all)
+	st.Unmatched.Add(w.unmatched)
+	st.Matched.Add(w.matched)
+	w.failures.all, w.unmatched, w.matched = 0, 0, 0
 }
 
 func newWorker(p *Pipeline) *worker {
-	return &worker{p: p, in: make(chan *batch, batchQueue)}
+	return &worker{p: p, in: make(chan *batch, batchQueue), recent: p.store.NewRecent()}
 }
 
 // run works until ctx is done and the queue is empty.
@@ -51,6 +92,7 @@ func (w *worker) work(b *batch) {
 	begin := time.Now()
 	for i := range b.items {
 		it := &b.items[i]
+		stall(b.text(it.text))
 		w.line = filter.Line{
 			App:      b.text(it.app),
 			Host:     b.text(it.host),
@@ -66,10 +108,10 @@ func (w *worker) work(b *batch) {
 		}
 		matches := w.matcher.Match(&w.line, it.route)
 		if len(matches) == 0 {
-			w.p.stats.Unmatched.Add(1)
+			w.unmatched++
 			continue
 		}
-		w.p.stats.Matched.Add(1)
+		w.matched++
 		for j := range matches {
 			w.judge(b, it, &matches[j])
 		}
@@ -77,5 +119,6 @@ func (w *worker) work(b *batch) {
 	if n := len(b.items); n > 0 {
 		w.p.stats.Match.ObserveN(time.Since(begin)/time.Duration(n), n)
 	}
+	w.flush()
 	b.free()
 }

@@ -44,6 +44,7 @@ func (s *Store) endBanLocked(sh *shard, c *cell, jr *jailRow) *heldBan {
 	it = itemOf(s.writeLocked(sh, c), jr)
 	b := it.ban
 	it.ban, it.until = nil, 0
+	sh.ended.Add(1)
 	if it.past != nil && s.evidence.Load() < s.opt.MaxEvidence {
 		it.past = it.past.remember(b)
 	}

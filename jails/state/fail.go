@@ -47,14 +47,7 @@ func (s *Store) Fail(j *jails.Jail, f Failure) Outcome {
 func (s *Store) FailBanned(j *jails.Jail, prefix netip.Prefix, attempts int) bool {
 	jr := s.jail(j.Name)
 	k := keyOf(prefix)
-	now := s.clock.mono(s.clock.now())
-	banned := s.covered(jr, &k, now)
-	if !banned {
-		sh := s.shard(&k)
-		sh.mu.Lock()
-		banned = active(s.cellLocked(sh, &k).row.find(jr), now)
-		sh.mu.Unlock()
-	}
+	_, banned := s.bannedUntil(jr, &k, s.clock.mono(s.clock.now()))
 	if banned {
 		jr.failed.Add(int64(max(attempts, 1)))
 	}

@@ -72,6 +72,9 @@ type shard struct {
 	cells map[pkey]*cell
 	dirty []*cell
 	_     [64]byte // keeps neighbours' mutexes off this cache line
+
+	ended atomic.Uint32 // counts bans that were ended; see Recent
+	_     [60]byte
 }
 
 // cell holds the newest version of a row, and the one in memdb when it differs.
