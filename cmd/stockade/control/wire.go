@@ -139,6 +139,8 @@ type Ban struct {
 	Enforced bool         `json:"enforced"` // read back from the kernel
 	Ports    List[string] `json:"ports"`    // empty: everything
 	Count    int64        `json:"count"`    // how many bans of the address in this jail, this one included
+	Packets  *int64       `json:"packets"`  // stopped by the kernel since the ban was last set; nil: unknown
+	Bytes    *int64       `json:"bytes"`    // of those packets
 }
 
 // Jail is one entry of `jails`.

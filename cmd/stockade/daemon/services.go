@@ -129,7 +129,7 @@ func ports(scope string) []string {
 }
 
 // Bans lists active bans.
-func (d *daemon) Bans(_ context.Context, jail string) ([]control.Ban, error) {
+func (d *daemon) Bans(ctx context.Context, jail string) ([]control.Ban, error) {
 	if jail != "" {
 		if err := d.knownJail(jail); err != nil {
 			return nil, err
@@ -140,6 +140,7 @@ func (d *daemon) Bans(_ context.Context, jail string) ([]control.Ban, error) {
 	for i, b := range bans {
 		list[i] = ban(b)
 	}
+	d.stopped(ctx, bans, list)
 	return list, nil
 }
 
