@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"testing"
@@ -13,29 +14,31 @@ import (
 )
 
 // TestEventsFollowTheKernel holds the events to their order: a ban is told once the kernel holds it,
-// not while the firewall refuses it, and a lifted one after it.
+// not while the firewall refuses it, and a lifted one after it, also one that ends by itself.
 func TestEventsFollowTheKernel(t *testing.T) {
 	sources, err := receiver.NewSources(testSources, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := state.Open(state.Options{})
+	var p *Pipeline
+	store, err := state.Open(state.Options{Ended: func(b *state.Ban) { p.Ended(b) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	fw := &flaky{Observe: firewall.NewObserve()}
 	events := make(chan Event, 16)
-	p := New(Options{
+	p = New(Options{
 		Plan: plan(t, testJails, sources), Guard: NewGuard(), Store: store, Enforcer: fw, Log: slog.New(slog.DiscardHandler),
 		Admission: Admission{NewQuotas(), NewSuccesses()}, Event: func(e Event) { events <- e },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	done := make(chan error, 2)
+	go func() { done <- store.Run(ctx) }()
 	go func() { done <- p.Run(ctx) }()
 	<-p.Ready()
 	defer func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := errors.Join(<-done, <-done); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -64,11 +67,14 @@ func TestEventsFollowTheKernel(t *testing.T) {
 	if _, err := p.Unban(ctx, func(b *state.Ban) bool { return b.Prefix == prefix }); err != nil {
 		t.Fatal(err)
 	}
-	for i, lifted := range []bool{false, true} {
+	if _, _, err := p.Ban(ctx, state.Ban{Jail: "login", Prefix: prefix, Start: time.Now(), End: time.Now().Add(20 * time.Millisecond)}); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []Event{{}, {Lifted: true}, {}, {Lifted: true, Ended: true}} {
 		select {
 		case e := <-events:
-			if e.Ban.Prefix != prefix || e.Lifted != lifted || !e.Enforced {
-				t.Errorf("event %d: %+v", i, e)
+			if e.Ban.Prefix != prefix || e.Lifted != want.Lifted || e.Ended != want.Ended || !e.Enforced {
+				t.Errorf("event %d: %+v, want %+v", i, e, want)
 			}
 		case <-time.After(20 * time.Second):
 			t.Fatalf("event %d is missing", i)

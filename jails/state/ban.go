@@ -54,6 +54,13 @@ func (s *Store) endBanLocked(sh *shard, c *cell, jr *jailRow) *heldBan {
 	return b
 }
 
+// runOutLocked is endBanLocked for a ban whose time is over. It tells of it.
+func (s *Store) runOutLocked(sh *shard, c *cell, jr *jailRow) {
+	if b := s.endBanLocked(sh, c, jr); b != nil && s.opt.Ended != nil {
+		s.opt.Ended(b.ban(jr.name, c.key.prefix()))
+	}
+}
+
 // Ban begins b, or sets the end, scope, reason and verdict of the active ban of the same prefix and
 // jail, longer or shorter. b.Start is now when it is zero; b.Count is counted here. It empties the
 // window. changed is false when the active ban already was as asked; the active ban is returned.
@@ -77,7 +84,7 @@ func (s *Store) Ban(b Ban) (ban *Ban, changed bool) {
 	c := s.cellLocked(sh, &k)
 	old := c.row.find(jr)
 	if !active(old, v.mono) {
-		s.endBanLocked(sh, c, jr)
+		s.runOutLocked(sh, c, jr)
 		b.Count = earlierBans(c.row, jr, false) + 1
 		s.beginBanLocked(sh, c, jr, &b, v)
 		return &b, true

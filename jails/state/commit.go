@@ -150,7 +150,7 @@ func (s *Store) expire(t *timer, mono int64) bool {
 			s.keep.heap.set(t, it.until)
 			return false
 		}
-		s.endBanLocked(sh, c, t.jail)
+		s.runOutLocked(sh, c, t.jail)
 	case pastTimer:
 		if it.past == nil {
 			return false

@@ -89,7 +89,7 @@ func (s *Store) fail(j *jails.Jail, f *Failure) Outcome {
 		if active(it, v.mono) {
 			return Outcome{AlreadyBanned: true}
 		}
-		s.endBanLocked(sh, c, jr) // it has run out
+		s.runOutLocked(sh, c, jr)
 		if it.win != nil && it.win.last()-at > keep {
 			return Outcome{Stale: true}
 		}

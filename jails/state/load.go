@@ -22,7 +22,8 @@ type loader struct {
 type chunk struct {
 	data []byte
 	rows []*row
-	bans int // that had ended
+	bans int    // that had ended
+	gone []*Ban // the first of them
 	err  error
 	done chan struct{} // closed when it is decoded
 }
@@ -97,6 +98,7 @@ func (l *loader) store(c *chunk) {
 		s.store(txn, r, nil)
 	}
 	l.rec.Expired += c.bans
+	l.rec.Ended = append(l.rec.Ended, c.gone[:min(len(c.gone), maxEnded-len(l.rec.Ended))]...)
 	txn.Commit()
 }
 
@@ -106,13 +108,14 @@ type rowDecoder struct {
 	saved savedRow          // its memory is used again for each row
 	words map[string]string // names and scopes, of which there are few, each once
 	ended int
+	gone  []*Ban // the first maxEnded of them
 }
 
 // maxWords bounds the texts that a decoder keeps to share them.
 const maxWords = 4096
 
 func (d *rowDecoder) decode(c *chunk) error {
-	d.ended = 0
+	d.ended, d.gone = 0, nil
 	c.rows = make([]*row, 0, fullChunk/256)
 	for data := c.data; len(data) > 0; {
 		rest, err := decoding.UnmarshalFirst(data, &d.saved)
@@ -126,7 +129,7 @@ func (d *rowDecoder) decode(c *chunk) error {
 		}
 		c.rows = append(c.rows, r)
 	}
-	c.data, c.bans = nil, d.ended
+	c.data, c.bans, c.gone = nil, d.ended, d.gone
 	return nil
 }
 
@@ -186,6 +189,9 @@ func (d *rowDecoder) item(it *item, si *savedItem, k *pkey) {
 			l.s.lengths.ban(k, 1)
 		} else {
 			d.ended++
+			if len(d.gone) < maxEnded {
+				d.gone = append(d.gone, si.Ban.over(it.jail.name, k.prefix()))
+			}
 		}
 	}
 	if si.Past != nil {

@@ -34,6 +34,9 @@ type Options struct {
 	// Admit, when set, is asked before a failure begins a ban; false leaves the window as it is and
 	// the ban is handed out in Outcome.Held. It must be quick and must not call the Store.
 	Admit func(j *jails.Jail, f Failure, b *Ban) bool
+	// Ended, when set, is told of each ban that ends because its time is over; of those that ended
+	// while no store was open Recovery tells. It must be quick and must not call the Store.
+	Ended func(b *Ban)
 }
 
 const (

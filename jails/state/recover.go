@@ -34,9 +34,20 @@ type Recovery struct {
 	Bans      int    // active bans
 	Windows   int
 	Offenders int
-	Expired   int // bans whose time had passed
-	Records   int // journal records after the snapshot
+	Expired   int    // bans whose time had passed
+	Ended     []*Ban // the first of those in the snapshot, at most maxEnded, for whoever tells of them
+	Records   int    // journal records after the snapshot
 	Took      time.Duration
+}
+
+// maxEnded bounds Recovery.Ended.
+const maxEnded = 4096
+
+// endedMeanwhile keeps a ban that ends while Open works.
+func (s *Store) endedMeanwhile(b *Ban) {
+	if len(s.recovery.Ended) < maxEnded {
+		s.recovery.Ended = append(s.recovery.Ended, b)
+	}
 }
 
 // Adopt reports whether elements that the firewall holds and the store lacks may be bans that were

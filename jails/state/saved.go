@@ -2,6 +2,7 @@ package state
 
 import (
 	"math"
+	"net/netip"
 	"time"
 	"unique"
 
@@ -183,6 +184,12 @@ func (v view) loadBan(b *savedBan) *heldBan {
 		out.end = v.now.Add(left)
 	}
 	return out
+}
+
+// over is a ban that has ended, without its evidence.
+func (b *savedBan) over(jail string, prefix netip.Prefix) *Ban {
+	return &Ban{Jail: jail, Prefix: prefix, Scope: b.Scope, Start: fromNanos(b.Start), End: fromNanos(b.End), Reason: string(b.Reason),
+		Source: b.Source, Trust: b.Trust, Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict}
 }
 
 func (v view) saveItem(it *item, jail int) savedItem {

@@ -125,7 +125,11 @@ func open(o Options, fsys wal.FS) (*Store, error) {
 	}
 	s.jails.Store(&map[string]*jailRow{})
 	if fsys != nil {
-		if err := s.recover(); err != nil {
+		ended := s.opt.Ended
+		s.opt.Ended = s.endedMeanwhile
+		err := s.recover()
+		s.opt.Ended = ended
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open state in %q: %w", o.Dir, err), fsys.Close())
 		}
 	}

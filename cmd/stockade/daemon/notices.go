@@ -25,6 +25,9 @@ func (d *daemon) tell(e pipeline.Event) {
 	case e.Lifted:
 		n.Kind = notify.KindUnban
 	}
+	if e.Ended {
+		n.Reason = "its time is over"
+	}
 	for _, line := range b.Evidence {
 		n.Evidence = append(n.Evidence, line.Raw)
 	}

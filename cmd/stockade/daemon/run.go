@@ -162,6 +162,7 @@ func (d *daemon) build(b *built) (err error) {
 	// The control socket is ours from here on: no other daemon has this state folder open.
 	memory := state.Options{
 		Dir: cfg.StateDir, Admit: d.admission.Admit, Log: d.log,
+		Ended:    func(b *state.Ban) { d.pipeline.Ended(b) },   // nothing ends before there is a pipeline
 		Enforced: d.enforcer.Name() != firewall.BackendObserve, // the pipeline restores them before the server answers
 	}
 	memory.Limit(cfg.Memory)
@@ -183,6 +184,9 @@ func (d *daemon) build(b *built) (err error) {
 		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Admission: d.admission,
 		Enforcer: d.timed(), Event: d.tell, Canary: d.canaries.hear, Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
 	})
+	for _, b := range d.store.Recovery().Ended {
+		d.pipeline.Ended(b)
+	}
 	d.inputs = newInputs(d.log)
 	d.inherited = receiver.Inherited()
 	d.warnInherited(cfg)
