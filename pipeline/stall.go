@@ -1,0 +1,6 @@
+//go:build !stockade_stall
+
+package pipeline
+
+// stall is where a test build lets a worker hang; here it does nothing.
+func stall([]byte) {}
