@@ -166,11 +166,16 @@ func (a *authority) write(dir string) {
 
 // dial connects with a client certificate, nil for none. The server may refuse it later.
 func (a *authority) dial(address string, cert *tls.Certificate) (*tls.Conn, error) {
+	return tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", address, a.config(cert))
+}
+
+// config is that of a client that shows a certificate, nil for none.
+func (a *authority) config(cert *tls.Certificate) *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AddCert(a.cert)
 	cfg := &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 	if cert != nil {
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
-	return tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", address, cfg)
+	return cfg
 }

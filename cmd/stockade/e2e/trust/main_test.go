@@ -53,6 +53,16 @@ func judged(t testing.TB, d *rig.Daemon, lines int64) {
 	})
 }
 
+// refusedBy waits until so many lines of a source are refused for a reason: the last of them is counted
+// a moment after it is matched.
+func refusedBy(t testing.TB, d *rig.Daemon, source, reason string, want int64) {
+	t.Helper()
+	rig.Soon(10*time.Second, func() bool { return d.Source(source).Refused[reason] >= want })
+	if s := d.Source(source); s.Refused[reason] != want {
+		t.Errorf("source %s: %d lines are refused for %s, want %d: %v", source, s.Refused[reason], reason, want, s.Refused)
+	}
+}
+
 // banned are the addresses of a jail's bans, of every jail with "".
 func banned(d *rig.Daemon, jail string) map[string]rig.Ban {
 	all := make(map[string]rig.Ban)

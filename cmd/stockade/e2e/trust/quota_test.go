@@ -223,9 +223,7 @@ func TestCompromisedSource(t *testing.T) {
 	if b := banned(d, "sshd"); len(b) != 2 {
 		t.Errorf("%d bans in sshd, want the other source's two", len(b))
 	}
-	if n := d.Source("free").Refused["jail_not_granted"]; n != int64(total) {
-		t.Errorf("%d lines refused for want of a grant, want %d", n, total)
-	}
+	refusedBy(t, d, "free", "jail_not_granted", int64(total))
 	if busy > idle+10*time.Second {
 		t.Errorf("the other source's ban took %s, %s without the flood", busy, idle)
 	}
