@@ -106,6 +106,9 @@ type datagramReader struct {
 
 func (d *datagrams) read(ctx context.Context, s *datagramSocket) error {
 	r := &datagramReader{reader: newReader(d.l, true), d: d, ctx: ctx, batch: newBatch()}
+	if d.links == nil {
+		r.cuts.queue = queueLength()
+	}
 	defer r.sink.Flush()
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -130,6 +133,7 @@ func (r *datagramReader) drain(fd uintptr) bool {
 		n, err := r.batch.receive(int(fd))
 		switch {
 		case errors.Is(err, unix.EAGAIN):
+			r.cuts.drained()
 			r.sink.Flush()
 			return false
 		case errors.Is(err, unix.EINTR):
@@ -151,6 +155,9 @@ func (r *datagramReader) drain(fd uintptr) bool {
 		for i := range n {
 			r.take(i, now)
 		}
+		if n < batchSize {
+			r.cuts.drained()
+		}
 		if r.ctx.Err() == nil {
 			continue
 		}
@@ -166,6 +173,7 @@ func (r *datagramReader) drain(fd uintptr) bool {
 // take identifies the sender of datagram i of the batch, then decodes it.
 func (r *datagramReader) take(i int, now time.Time) {
 	data := r.batch.bytes(i)
+	r.cuts.queued(len(data))
 	p := &r.from
 	*p = r.peer(i)
 	if p.Level == LevelKernel && p.UID < 0 {

@@ -69,7 +69,7 @@ func (r *reader) put(f frame.Frame, s *Source, p *Peer, now time.Time) {
 	}
 	e.Received, e.Listener, e.Source, e.Peer = now, r.l.cfg.Name, s, *p
 	e.Origin = originOf(p)
-	e.Raw, e.Continued = f.Bytes, r.cuts.continued(p, e.Text, now)
+	e.Raw, e.Continued = f.Bytes, r.cuts.continued(p, &e.Message, now)
 	// The clean end of a plain stream ends its last line: many a script sends no terminator. Over TLS
 	// somebody on the path can make such an end, at a place of his choice.
 	e.Truncated = f.Truncated || f.Unterminated && r.l.cfg.isTLS()
