@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,7 +16,9 @@ func (d *Daemon) Run(args ...string) (string, int) {
 	d.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	args = append(args, "--config", d.Config)
+	if d.Config != "" {
+		args = append(args, "--config", d.Config)
+	}
 	cmd := exec.CommandContext(ctx, Program(d.T, "stockade"), args...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -141,5 +142,5 @@ func (d *Daemon) Jail(name string) (s Jail) {
 
 // Dial returns a client of the daemon's control socket.
 func (d *Daemon) Dial() (*control.Client, error) {
-	return control.Dial(context.Background(), filepath.Join(d.Dir, "control.sock"))
+	return control.Dial(context.Background(), d.Socket)
 }

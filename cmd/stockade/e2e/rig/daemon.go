@@ -23,7 +23,8 @@ type Daemon struct {
 	T      testing.TB
 	NS     string      // network namespace; "": the test's own
 	Dir    string      // every user may enter it
-	Config string      // the path of the configuration
+	Config string      // the path of the configuration; "": none, the built-in default serves
+	Socket string      // its control socket
 	Wrap   []string    // a command in front of serve, such as one that drops privileges
 	Args   []string    // more arguments of serve
 	Ready  func() bool // whether it can serve; nil: it has logged that it does
@@ -38,9 +39,18 @@ const head = "state_dir: %DIR%/state\ncontrol: {socket: %DIR%/control.sock}\n"
 func NewDaemon(t testing.TB, ns, config string) *Daemon {
 	t.Helper()
 	dir := OpenDir(t)
-	d := &Daemon{T: t, NS: ns, Dir: dir, Config: filepath.Join(dir, "stockade.yaml")}
+	d := &Daemon{T: t, NS: ns, Dir: dir, Config: filepath.Join(dir, "stockade.yaml"), Socket: filepath.Join(dir, "control.sock")}
 	d.Rewrite(config)
 	return d
+}
+
+// NewDefault is a daemon without a configuration file: it takes the paths that the built-in default has
+// for root. The test has made sure that those are its own, as in a mount namespace.
+func NewDefault(t testing.TB, ns string) *Daemon {
+	t.Helper()
+	_, err := os.Stat("/etc/stockade")
+	Require(t, os.IsNotExist(err), "needs a machine without /etc/stockade")
+	return &Daemon{T: t, NS: ns, Dir: OpenDir(t), Socket: "/run/stockade/control.sock"}
 }
 
 // Rewrite puts another configuration in the place of the daemon's, in one step.
@@ -60,7 +70,10 @@ func (d *Daemon) Rewrite(config string) {
 // command.
 func (d *Daemon) Start(adjust ...func(*exec.Cmd)) *Daemon {
 	d.T.Helper()
-	args := append(slices.Clone(d.Wrap), Program(d.T, "stockade"), "serve", "--config", d.Config)
+	args := append(slices.Clone(d.Wrap), Program(d.T, "stockade"), "serve")
+	if d.Config != "" {
+		args = append(args, "--config", d.Config)
+	}
 	cmd := InNS(d.NS, append(args, d.Args...)...)
 	for _, f := range adjust {
 		f(cmd)

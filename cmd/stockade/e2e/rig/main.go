@@ -28,6 +28,9 @@ const mark = "STOCKADE_TEST_RIG"
 // Main runs the tests of a package and returns the exit code. No Daemon can be made without it.
 func Main(m *testing.M) int {
 	flag.Parse()
+	if folder = os.Getenv(mark); folder != "" {
+		return m.Run() // a test that runs itself again in a namespace: its parent cleans up
+	}
 	dir, err := os.MkdirTemp("", "stk")
 	if err == nil {
 		err = os.Chmod(dir, 0o755) //nolint:gosec // daemons of other users are started from it
@@ -84,7 +87,8 @@ var builds struct {
 }
 
 // Program returns the path of a program of this repository, "stockade" or "stockade-load". It is
-// built at the first call, with the flag of -build. It may be called concurrently.
+// built at the first call, with the flag of -build. A test that runs itself again calls it before. It
+// may be called concurrently.
 func Program(t testing.TB, name string) string {
 	t.Helper()
 	if folder == "" {
@@ -94,7 +98,7 @@ func Program(t testing.TB, name string) string {
 	builds.Lock()
 	defer builds.Unlock()
 	err, ok := builds.done[name]
-	if !ok {
+	if _, missing := os.Stat(path); !ok && missing != nil {
 		args := append([]string{"build", "-o", path}, strings.Fields(*build)...)
 		if out, failed := exec.Command("go", append(args, "stockade/cmd/"+name)...).CombinedOutput(); failed != nil {
 			err = fmt.Errorf("build of %s: %w\n%s", name, failed, out)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +19,7 @@ func (d *Daemon) Metrics() map[string]int64 {
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(d.Dir, "control.sock"))
+			return (&net.Dialer{}).DialContext(ctx, "unix", d.Socket)
 		},
 	}}
 	res, err := client.Get("http://stockade/metrics")

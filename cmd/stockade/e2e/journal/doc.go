@@ -1,0 +1,3 @@
+// Package journal holds end-to-end tests of the built binary with what a host without rsyslog has:
+// systemd-journald, journalctl, and files that daemons write. It has tests only.
+package journal
