@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/agext/levenshtein"
 
@@ -19,33 +18,26 @@ import (
 //go:embed *.yaml
 var files embed.FS
 
-// embedded reads the embedded files once.
-var embedded = sync.OnceValues(func() ([]*Entry, error) { return Load(files) })
-
 // Names returns the names of all filters, sorted.
 func Names() []string {
-	entries, err := embedded()
+	list, err := index()
 	if err != nil {
 		return nil
 	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name
-	}
-	return names
+	return slices.Clone(list.names)
 }
 
-// Find returns the filter of that name or alias. The error names the nearest one when there is none.
+// Find returns the filter of that name or alias. It reads only its file. The error names the nearest
+// one when there is none.
 func Find(name string) (*Entry, error) {
-	entries, err := embedded()
+	list, err := index()
 	if err != nil {
 		return nil, err
 	}
-	is := func(e *Entry) bool { return e.Name == name || slices.Contains(e.Aliases, name) }
-	if i := slices.IndexFunc(entries, is); i >= 0 {
-		return entries[i], nil
+	if at, known := list.at[name]; known {
+		return list.entries[at]()
 	}
-	if near := nearest(name, Names()); near != "" {
+	if near := nearest(name, list.names); near != "" {
 		return nil, fmt.Errorf("unknown filter %q: did you mean %q?", name, near)
 	}
 	return nil, fmt.Errorf("unknown filter %q: see `stockade filters` for the names", name)
