@@ -179,7 +179,7 @@ func (p *Pair) lead() {
 	case d.Abs() < alike:
 		p.First = "both"
 	case d > 0:
-		p.First, p.Reason = "stockade", "fail2ban looks at its files and its queue about once a second"
+		p.First, p.Reason = "stockade", "fail2ban came to the line later: it looks at its files and its queue from time to time"
 	default:
 		p.Reason = "fail2ban's counter was rescaled, or the line arrived here later"
 	}

@@ -99,7 +99,7 @@ func TestCompare(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s %s %.1f %s", p.Jail, p.Address, p.First, p.Lead, p.Reason))
 	}
 	want := []string{
-		"sshd 192.0.2.1 stockade 1.4 fail2ban looks at",
+		"sshd 192.0.2.1 stockade 1.4 fail2ban came to the line later",
 		"sshd 192.0.2.2 both 0.2 ",
 		"sshd 192.0.2.3 fail2ban 0.0 fail2ban's counter was rescaled: 2 failures lie within",
 		"mail 192.0.2.4 fail2ban 0.0 the jail mail is off here",

@@ -116,7 +116,7 @@ func ReadLog(r io.Reader) (*Log, error) {
 		}
 		s := Seen{Time: e.Time, Jail: e.Jail, Prefix: p, Text: e.Addr, Source: e.Source}
 		switch e.Msg {
-		case "ban":
+		case "ban", "would ban": // the latter of a jail that only reports
 			s.Kind = SeenBan
 		case "unban":
 			s.Kind = SeenUnban

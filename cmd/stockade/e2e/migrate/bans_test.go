@@ -153,9 +153,10 @@ func jailOf(n int) string { return fmt.Sprintf("flood-%d", n/200%5) }
 // TestLiveBansMove hands 3,000 live bans of a running fail2ban to a running Stockade, then stops
 // fail2ban, while the banned send packets all the time.
 func TestLiveBansMove(t *testing.T) {
-	bans := rig.Size(1000, 3000, 3000)
+	t.Parallel()
+	bans := rig.Size(400, 3000, 3000)
 	router, host := wire(t)
-	jails := "[DEFAULT]\nenabled = true\nfindtime = 10m\nmaxretry = 5\nbackend = polling\nfilter = flood\nlogpath = %RUN%/flood.log\naction =\n"
+	jails := "[DEFAULT]\nenabled = true\nfindtime = 10m\nmaxretry = 5\nbackend = polling\nfilter = flood\nlogpath = %RUN%/flood.log\naction =\nignoreself = false\n"
 	lengths := []string{"10m", "30m", "1h", "1d", "-1"}
 	for i, length := range lengths {
 		jails += fmt.Sprintf("[flood-%d]\nbantime = %s\n", i, length)

@@ -41,6 +41,7 @@ allowipv6 = auto
 func newFail2ban(t testing.TB, ns string, files map[string]string) *fail2ban {
 	t.Helper()
 	rig.RequirePrograms(t, "fail2ban-server", "fail2ban-client")
+	rig.Program(t, "stockade") // built now, so that no verb has to wait for it
 	base := rig.OpenDir(t)
 	f := &fail2ban{t: t, ns: ns, dir: filepath.Join(base, "fail2ban"), run: filepath.Join(base, "run")}
 	if err := os.Mkdir(f.run, 0o755); err != nil {
