@@ -10,7 +10,8 @@ import (
 const batchRows = 256
 
 // flush commits everything that waits, ends what has run out and evicts what is too much. After
-// it, memdb has every change that was made before it was called.
+// it, memdb has every change that was made before it was called. What comes meanwhile is for the next
+// one, so that a flood keeps no reader waiting.
 func (s *Store) flush() {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
@@ -18,14 +19,19 @@ func (s *Store) flush() {
 }
 
 func (s *Store) flushLocked() {
-	s.commitLocked()
+	s.settleLocked(2 + s.commitLocked()/maxEvict)
+}
+
+// settleLocked ends what has run out and evicts what is too much, in so many rounds at most.
+func (s *Store) settleLocked(rounds int) {
 	mono := s.clock.mono(s.clock.now())
-	for s.expireLocked(mono) || s.evictLocked() {
+	for ; rounds > 0 && (s.expireLocked(mono) || s.evictLocked()); rounds-- {
 		s.commitLocked()
 	}
 }
 
-func (s *Store) commitLocked() {
+// commitLocked commits what waits and returns how many rows that were.
+func (s *Store) commitLocked() int {
 	var batch []*cell
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -35,11 +41,12 @@ func (s *Store) commitLocked() {
 		sh.dirty = sh.dirty[:0]
 		sh.mu.Unlock()
 	}
-	for len(batch) > 0 {
-		n := min(len(batch), batchRows)
-		s.commitBatch(batch[:n])
-		batch = batch[n:]
+	for rest := batch; len(rest) > 0; {
+		n := min(len(rest), batchRows)
+		s.commitBatch(rest[:n])
+		rest = rest[n:]
 	}
+	return len(batch)
 }
 
 func (s *Store) commitBatch(cells []*cell) {
@@ -170,9 +177,11 @@ func (s *Store) expire(t *timer, mono int64) bool {
 	return true
 }
 
+// maxEvict is how many windows and offenders are evicted before that is committed.
+const maxEvict = 4096
+
 // evictLocked takes away what is too much. It reports whether anything changed.
 func (s *Store) evictLocked() bool {
-	const maxEvict = 4096 // before what was evicted is committed
 	changed := false
 	for range maxEvict {
 		t := s.keep.victim()

@@ -34,7 +34,7 @@ type Outcome struct {
 }
 
 // Fail counts a failure and decides. It takes about a microsecond and never waits for a commit,
-// unless tens of thousands of rows already do. f.Prefix must be masked; the Store keeps f.Evidence.
+// unless thousands of rows already do. f.Prefix must be masked; the Store keeps f.Evidence.
 func (s *Store) Fail(j *jails.Jail, f Failure) Outcome {
 	out := s.fail(j, &f)
 	s.relieve()

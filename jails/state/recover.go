@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,7 +103,10 @@ func (s *Store) recover() error {
 		s.journal = wal.Broken(s.fs, newest+1, journalName, err)
 	}
 	s.saved.previous, s.saved.newest = base, base
-	s.flush()
+	s.commitMu.Lock()
+	s.commitLocked()
+	s.settleLocked(math.MaxInt) // nobody waits yet
+	s.commitMu.Unlock()
 	s.changes.take(0)
 	for _, jr := range *s.jails.Load() {
 		rec.Bans += int(jr.bannedNow.Load())

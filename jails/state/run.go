@@ -44,9 +44,10 @@ func (s *Store) commitLoop(ctx context.Context) {
 		s.clockStep()
 		s.commitMu.Lock()
 		s.flushLocked()
+		crowded := s.keep.victim() != nil
 		next := s.keep.next(s.clock.mono(s.clock.now()), idleTick)
 		s.commitMu.Unlock()
-		if s.pending.Load() > 0 {
+		if s.pending.Load() > 0 || crowded {
 			// What came during the commit woke nobody.
 			select {
 			case s.wake <- struct{}{}:

@@ -20,7 +20,7 @@ const (
 	// cellsPerShard is how many clean rows a shard keeps at hand beside those that wait for a commit.
 	cellsPerShard = 1024
 	// maxPending is how many rows may wait for a commit before whoever adds one commits itself.
-	maxPending = 1 << 16
+	maxPending = 1 << 13
 )
 
 // Store holds the windows, bans and offenders of all jails. Its methods may be called
