@@ -26,6 +26,11 @@ type regexOptions struct {
 	allMatched     bool
 	allMissed      bool
 	noMissed       bool
+	allIgnored     bool
+	noIgnored      bool
+	verbose        bool
+	out            string // print this of each failure, and no report
+	datePattern    string
 	clock          time.Time
 	location       *time.Location
 	log, pattern   string
@@ -53,10 +58,20 @@ or begins with fail2ban:, and otherwise the name of a native filter, such as ssh
 	f.BoolVar(&o.allMatched, "print-all-matched", false, "print all lines that matched")
 	f.BoolVar(&o.allMissed, "print-all-missed", false, "print all lines that did not match")
 	f.BoolVar(&o.noMissed, "print-no-missed", false, "print no line that did not match")
+	f.BoolVar(&o.allIgnored, "print-all-ignored", false, "print all lines that an ignoreregex took back")
+	f.BoolVar(&o.noIgnored, "print-no-ignored", false, "print no line that an ignoreregex took back")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "list every pattern, and who failed and when below each")
+	f.StringVarP(&o.out, "out", "o", "", "print only this of each failure: `token` is "+outTokens)
+	f.StringVarP(&o.datePattern, "datepattern", "d", "", "the `pattern` of dates in lines without a syslog header, in fail2ban's syntax")
 	c.MarkFlagsMutuallyExclusive("filter", "regex")
+	c.MarkFlagsMutuallyExclusive("print-all-missed", "print-no-missed")
+	c.MarkFlagsMutuallyExclusive("print-all-ignored", "print-no-ignored")
 	return a.reading(c, func(ctx context.Context, args []string) error {
 		if err := o.read(args); err != nil {
 			return &usageError{err}
+		}
+		if o.out != "" && a.json {
+			return usagef("-o prints a text of one's own: it does not go with --json")
 		}
 		return a.runRegex(ctx, &o)
 	})
@@ -72,24 +87,34 @@ func (a *app) runRegex(ctx context.Context, o *regexOptions) error {
 		return &codedError{err, exitUsage}
 	}
 	defer func() { _ = in.Close() }()
-	trial := newTrial(flt, o.clock, o.location)
+	trial, err := newTrial(flt, o)
+	if err != nil {
+		return &codedError{err, exitUsage}
+	}
 	report := newReport(flt, o)
 	out := bufio.NewWriter(a.stdout)
 	buffered := &app{stdout: out}
-	err = eachLine(in, func(line []byte) error {
+	progress := newProgress(in, newBar(a.stderr))
+	err = eachLine(progress, func(line []byte) error {
 		v := trial.line(line)
 		report.add(&v, line)
-		if a.json {
+		switch {
+		case a.json:
 			return errors.Join(buffered.printJSON(v.wire()), ctx.Err())
+		case o.out != "" && v.matched:
+			_, err := fmt.Fprintln(out, v.out(o.out, line))
+			return errors.Join(err, ctx.Err())
 		}
 		return ctx.Err()
 	})
+	progress.bar.clear()
 	if err != nil {
-		return err
+		return errors.Join(err, out.Flush())
 	}
-	if a.json {
+	switch {
+	case a.json:
 		err = buffered.printJSON(report.summary())
-	} else {
+	case o.out == "":
 		report.print(out)
 	}
 	if err = errors.Join(err, out.Flush()); err != nil {
@@ -114,6 +139,40 @@ func (a *app) open(log string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("log %q: is a folder", log)
 	}
 	return os.Open(log)
+}
+
+// Progress is shown for logs of at least bigLog bytes, each progressStep of them.
+const (
+	bigLog       = 16 << 20
+	progressStep = 1 << 20
+)
+
+// progress reads a log and draws how far it is.
+type progress struct {
+	r           io.Reader
+	bar         *bar
+	done, total int64
+	shown       int64
+}
+
+func newProgress(in io.Reader, b *bar) *progress {
+	p := &progress{r: in, bar: b}
+	if f, ok := in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			p.total = info.Size()
+		}
+	}
+	return p
+}
+
+// Read reads from the log.
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	if p.done += int64(n); p.total >= bigLog && p.done-p.shown >= progressStep {
+		p.shown = p.done
+		p.bar.show(p.done, p.total)
+	}
+	return n, err
 }
 
 // eachLine calls f with each line of r without its line end; the line is valid during the call.

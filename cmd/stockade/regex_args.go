@@ -65,6 +65,13 @@ func (o *regexOptions) spec() (filter.Spec, error) {
 func (o *regexOptions) named() (filter.Spec, error) {
 	if o.isFile() {
 		name := fail2banPrefix + strings.TrimPrefix(o.pattern, fail2banPrefix)
+		if o.datePattern != "" {
+			quote := `"`
+			if strings.Contains(o.datePattern, quote) {
+				quote = "'"
+			}
+			name += "[datepattern=" + quote + o.datePattern + quote + "]"
+		}
 		spec, _, err := daemon.Spec(jails.Config{Name: "regex", Filter: jails.FilterConfig{Name: name}})
 		return spec, err
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"stockade/cmd/stockade/control"
 	"stockade/jails/filter"
@@ -29,13 +31,15 @@ type report struct {
 	hits                            []int // by pattern
 	forms                           map[string]int
 	matchedLines, missedLines       []string
+	ignoredLines                    []string
+	who                             [][]hit // by pattern, with -v
 }
 
 func newReport(f *filter.Filter, o *regexOptions) *report {
 	patterns := f.Patterns()
 	return &report{
 		o: o, patterns: patterns, ignores: f.Spec().IgnoreRegex,
-		hits: make([]int, len(patterns)), forms: map[string]int{},
+		hits: make([]int, len(patterns)), forms: map[string]int{}, who: make([][]hit, len(patterns)),
 	}
 }
 
@@ -44,6 +48,9 @@ func (r *report) add(v *verdict, line []byte) {
 	r.forms[v.dateForm()]++
 	if v.found {
 		r.hits[v.match.Pattern]++
+		if who := &r.who[v.match.Pattern]; r.o.verbose && len(*who) < maxKept {
+			*who = append(*who, hit{v.token("id", nil), v.stamp})
+		}
 	}
 	switch {
 	case v.matched:
@@ -56,6 +63,9 @@ func (r *report) add(v *verdict, line []byte) {
 		r.logins++
 	case v.ignored:
 		r.ignored++
+		if len(r.ignoredLines) <= maxShown || r.o.allIgnored && len(r.ignoredLines) < maxKept {
+			r.ignoredLines = append(r.ignoredLines, string(line))
+		}
 	default:
 		r.missed++
 		if len(r.missedLines) <= maxShown || r.o.allMissed && len(r.missedLines) < maxKept {
@@ -111,20 +121,31 @@ func (r *report) print(w io.Writer) {
 	if r.o.allMatched {
 		printLines(put, "Matched", r.matchedLines, r.matched)
 	}
-	switch {
-	case r.missed == 0 || r.o.noMissed:
-	case r.missed <= maxShown || r.o.allMissed:
-		printLines(put, "Missed", r.missedLines, r.missed)
-	default:
-		put("Missed line(s): too many to print. Use --print-all-missed to print all %d lines\n", r.missed)
+	some := func(what string, lines []string, total int, all, none bool) {
+		switch {
+		case total == 0 || none:
+		case total <= maxShown || all:
+			printLines(put, what, lines, total)
+		default:
+			put("%s line(s): too many to print. Use --print-all-%s to print all %d lines\n", what, strings.ToLower(what), total)
+		}
 	}
+	some("Ignored", r.ignoredLines, r.ignored, r.o.allIgnored, r.o.noIgnored)
+	some("Missed", r.missedLines, r.missed, r.o.allMissed, r.o.noMissed)
 }
 
-// printPatterns lists the patterns of a kind that hit something, numbered from 1.
+// hit is who failed, and when by the line.
+type hit struct {
+	id string
+	at time.Time
+}
+
+// printPatterns lists the patterns of a kind that hit something, numbered from 1. With -v it lists
+// all, with the hits below each.
 func (r *report) printPatterns(put func(string, ...any), kind filter.Kind) {
 	head := "|-  #) [# of hits] pattern\n"
 	for i, p := range r.patterns {
-		if p.Kind != kind || r.hits[i] == 0 {
+		if p.Kind != kind || r.hits[i] == 0 && !r.o.verbose {
 			continue
 		}
 		put("%s", head)
@@ -134,6 +155,13 @@ func (r *report) printPatterns(put func(string, ...any), kind filter.Kind) {
 			name = p.Name + ": "
 		}
 		put("|  %2d) [%d] %s\n", i+1, r.hits[i], control.Escape(name+p.Text))
+		for _, h := range r.who[i] {
+			at := ""
+			if !h.at.IsZero() {
+				at = "  " + h.at.In(r.o.location).Format("Mon Jan 02 15:04:05 2006")
+			}
+			put("|      %s%s\n", control.Escape(h.id), at)
+		}
 	}
 	if head == "" {
 		put("`-\n")

@@ -2,10 +2,16 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"stockade/jails/filter"
 )
 
 func TestEachLine(t *testing.T) {
@@ -91,5 +97,45 @@ func TestMeaningOfThePattern(t *testing.T) {
 		if o.patternIsRegex != want.regex || o.isFile() != want.file {
 			t.Errorf("%q: regex %t, file %t", pattern, o.patternIsRegex, o.isFile())
 		}
+	}
+}
+
+func TestOutOfOneFailure(t *testing.T) {
+	v := verdict{match: filter.Match{
+		Addr: netip.MustParseAddr("2001:db8::7"), Bits: -1, User: "o'k\x1b", Users: []string{"a", "b"}, Port: "22", Attempts: 2,
+		Fields: []filter.Field{{Name: "method", Value: "password"}},
+	}}
+	for what, want := range map[string]string{
+		"ip": "2001:db8::7", "ID": "2001:db8::7", "host": "2001:db8::7", "ip6": "2001:db8::7", "ip4": "", "fport": "22", "users": "a, b",
+		"method": "password", "nothing": "", "time": "", "attempts": "2", "msg": "the line", "<ip>:<F-PORT/> <F-USER>": `2001:db8::7:22 o'k\x1b`,
+		"<ip> <": "2001:db8::7 <", "row": "['2001:db8::7',\tnull,\t{'ip6': '2001:db8::7', 'user': 'o\\'k\\x1b', 'fport': '22', 'method': 'password'}],",
+	} {
+		if got := v.out(what, []byte("the line")); got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+}
+
+func TestProgressOfABigLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "big.log")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := f.Truncate(bigLog); err != nil {
+		t.Fatal(err)
+	}
+	var screen bytes.Buffer
+	p := newProgress(f, &bar{w: &screen, on: true})
+	if _, err := io.Copy(io.Discard, p); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(screen.String(), "\r"); n < 2 || n > bigLog/progressStep+1 || !strings.Contains(screen.String(), "100 % of 16.8 MB") {
+		t.Errorf("%d times: %q", n, screen.String())
+	}
+	screen.Reset()
+	if _, err := io.Copy(io.Discard, newProgress(strings.NewReader(strings.Repeat("x", 2*progressStep)), &bar{w: &screen, on: true})); err != nil || screen.Len() > 0 {
+		t.Errorf("of what is no big file: %q %v", screen.String(), err)
 	}
 }

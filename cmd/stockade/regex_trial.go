@@ -28,12 +28,16 @@ type trial struct {
 	lastIgnored bool
 }
 
-func newTrial(f *filter.Filter, now time.Time, loc *time.Location) *trial {
+func newTrial(f *filter.Filter, o *regexOptions) (*trial, error) {
+	found, err := dates.Compile(o.datePattern, dates.Options{Location: o.location})
+	if err != nil {
+		return nil, err
+	}
 	set := filter.NewSet([]*filter.Filter{f}, nil)
 	return &trial{
-		decoder: decode.New(loc), set: set, matcher: set.NewMatcher(), filter: f, route: set.All(), now: now,
-		dates: dates.Default(dates.Options{Location: loc}),
-	}
+		decoder: decode.New(o.location), set: set, matcher: set.NewMatcher(), filter: f, route: set.All(), now: o.clock,
+		dates: found,
+	}, nil
 }
 
 // verdict is what the filter says about one line.
