@@ -57,6 +57,13 @@ func TestBansOfNetworks(t *testing.T) {
 		return all
 	}
 	const want = 12 + 4 + 2 + 1
+	defer func() {
+		for _, b := range d.bans() {
+			if b.Packets == nil || b.Bytes == nil || *b.Packets+*b.Bytes != 0 {
+				t.Errorf("the counters of %s are not read from the kernel", b.Address)
+			}
+		}
+	}()
 	rig.Eventually(t, 20*time.Second, "every ban is in the kernel", func() bool { return len(bans()) == want })
 	all := bans()
 	for ban, lasts := range map[string]time.Duration{
