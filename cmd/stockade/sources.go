@@ -49,6 +49,14 @@ func (a *app) sources() *cobra.Command {
 		if err := t.print(a.stdout); err != nil {
 			return err
 		}
+		for _, s := range sources {
+			if s.TrustReason == "" || s.Trust == "kernel" {
+				continue
+			}
+			if err := a.printf("\nsource %s is believed as %s: %s\n", s.Name, s.Trust, string(s.TrustReason)); err != nil {
+				return err
+			}
+		}
 		return a.listenerRefusals(sources)
 	})
 }

@@ -230,7 +230,7 @@ func TestClientRoundTrip(t *testing.T) {
 	if _, err := c.Version(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if sources, err := c.Sources(ctx); err != nil || len(sources) != 2 {
+	if sources, err := c.Sources(ctx); err != nil || len(sources) != 3 {
 		t.Fatalf("Sources = %v, %v", sources, err)
 	}
 	if jails, err := c.Jails(ctx); err != nil || len(jails) != 2 {

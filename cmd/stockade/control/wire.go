@@ -162,7 +162,7 @@ type Source struct {
 	Name      string     `json:"name"`
 	Listener  string     `json:"listener"` // name of its listener, tail or journal
 	Identity  Text       `json:"identity"` // what peers must prove, as one short text
-	Trust     string     `json:"trust"`    // level name
+	Trust     string     `json:"trust"`    // level name: the least that its lines are believed
 	State     string     `json:"state"`    // "ok", "never seen", "silent", "throttled", "quarantined"
 	Lines     int64      `json:"lines"`
 	Failures  int64      `json:"failures"`
@@ -171,6 +171,8 @@ type Source struct {
 	Refused   Counts     `json:"refused"` // lines and peers refused, by reason
 	QuotaLeft *int64     `json:"quota_left"`
 	LastSeen  *time.Time `json:"last_seen"`
+	// TrustReason says why Trust is what it is, where the files of a tail decide it; else "".
+	TrustReason Text `json:"trust_reason"`
 	// ListenerRefused is what its listener refused in all, by reason: unknown peers too.
 	ListenerRefused Counts `json:"listener_refused"`
 

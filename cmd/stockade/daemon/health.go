@@ -188,6 +188,7 @@ func (h *health) look(now time.Time) {
 	}
 	h.lookAtKernel(now, add)
 	h.lookAtSources(now, add)
+	h.lookAtFeeds(now, add)
 	h.lookAtCertificates(now, add)
 	h.lookAtDisk(add)
 	h.lookAtCanaries(add)

@@ -22,9 +22,12 @@ func (d *daemon) Sources(context.Context) ([]control.Source, error) {
 			refused[l.Name][r.Reason] = r.Count
 		}
 	}
+	worth := d.worths()
 	list := make([]control.Source, len(all))
 	for i, s := range all {
-		list[i] = source(s, transports[s.Listener])
+		list[i] = source(s)
+		least, why := trust(s, transports[s.Listener], worth)
+		list[i].Trust, list[i].TrustReason = least.String(), control.Text(why)
 		list[i].ListenerRefused = refused[s.Listener]
 		if skew, delay, known := d.pipeline.Skew(s.Name); known {
 			list[i].Skew, list[i].Delay = int64(skew/time.Second), int64(delay/time.Second)
@@ -51,12 +54,11 @@ func (b *built) transports() map[string]string {
 	return m
 }
 
-func source(s *receiver.Source, transport string) control.Source {
+func source(s *receiver.Source) control.Source {
 	out := control.Source{
 		Name:     s.Name,
 		Listener: s.Listener + s.Tail + s.Journal, // exactly one is set
 		Identity: control.Text(identity(s)),
-		Trust:    level(transport).String(),
 		State:    "never seen",
 		Lines:    s.Lines.Load(),
 		Failures: s.Failures.Load(),

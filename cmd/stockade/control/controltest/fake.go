@@ -153,6 +153,8 @@ func (f *Fake) Sources(context.Context) ([]control.Source, error) {
 			Lines: 120, Failures: 7, Bans: 1, LastSeen: &seen},
 		{Name: "web1", Listener: "secure", Identity: "san web1.lan", Trust: "tls", State: "never seen",
 			QuotaLeft: &left, Refused: control.Counts{"app not granted": 3}, ListenerRefused: control.Counts{"unknown_peer": 4}},
+		{Name: "web-log", Listener: "web-log", Identity: "any peer", Trust: "address", State: "ok", Lines: 3, LastSeen: &seen,
+			TrustReason: "/var/log/app belongs to uid 33"},
 	}, nil
 }
 
