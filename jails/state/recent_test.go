@@ -46,7 +46,7 @@ func FuzzRecent(f *testing.F) {
 		}
 		r.Flush()
 		for name, n := range want {
-			if got := s.Counts(name).FailedTotal; int64(got) != n {
+			if got := s.Counts(name).FailedTotal; got != n {
 				t.Errorf("%s: %d failures in all, want %d", name, got, n)
 			}
 		}

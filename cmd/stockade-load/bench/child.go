@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -115,8 +116,8 @@ func (m *matching) take(text []byte) {
 	}
 }
 
-// childTCP counts the newlines of one connection. It writes its address first, and the number when
-// the connection ends.
+// childTCP counts the newlines of one connection. It writes its address first, the number when the
+// connection ends, and ends when it is told to.
 func childTCP(stdout io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -139,6 +140,9 @@ func childTCP(stdout io.Writer) error {
 		}
 		if errors.Is(err, io.EOF) {
 			fmt.Fprintln(stdout, lines)
+			stopped := make(chan os.Signal, 1)
+			signal.Notify(stopped, unix.SIGTERM)
+			<-stopped // until then it can be asked what it cost
 			return nil
 		}
 		if err != nil {

@@ -31,6 +31,8 @@ type opened struct {
 	server *server
 	dial   func() (net.Conn, error)
 	wait   func(lines, bytes int) error
+
+	failures func() (int, error) // that were counted; nil where nobody counts
 }
 
 const streamConfig = `
@@ -43,7 +45,7 @@ sources:
   - {name: secure, listener: secure, certificate: {san: bench}, jails: ["*"], quota: none}
   - {name: local, listener: local, uid: [%d], jails: ["*"], quota: none}
 jails:
-  - {name: sshd, filter: sshd, min_trust: address, origin: {uid: [0, %d]}}
+  - {name: sshd, filter: sshd%s}
 firewall: {backend: observe}
 `
 
@@ -146,6 +148,12 @@ func (v *receiver) measure() error {
 	if err != nil {
 		return err
 	}
+	if o.failures != nil && v.log.Name == "attack" {
+		n, err := o.failures()
+		if err != nil || n < lines/2 {
+			return fmt.Errorf("of %d lines %d were counted as failures: %w", lines, n, err)
+		}
+	}
 	v.rate.Samples = append(v.rate.Samples, float64(lines)/took.Seconds())
 	v.cpu.Samples = append(v.cpu.Samples, float64(after-before)/float64(lines))
 	return nil
@@ -178,11 +186,19 @@ func (r *run) openStockade(kind, certs string) (*opened, error) {
 		return nil, err
 	}
 	uid := os.Getuid()
-	d, err := r.startDaemon(fmt.Sprintf(streamConfig, ports[0], ports[1], certs, certs, certs, uid, uid))
+	origin := ""
+	if kind == "unix" { // the writer is this process; over a network nobody knows it
+		origin = fmt.Sprintf(", origin: {uid: [%d]}", uid)
+	}
+	d, err := r.startDaemon(fmt.Sprintf(streamConfig, ports[0], ports[1], certs, certs, certs, uid, origin))
 	if err != nil {
 		return nil, err
 	}
 	o := &opened{server: d.server, wait: func(lines, _ int) error { return d.judged(lines) }}
+	o.failures = func() (int, error) {
+		all, err := d.counters()
+		return int(all["stockade_failures_total"]), err
+	}
 	switch kind {
 	case "TCP":
 		o.dial = func() (net.Conn, error) { return net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", ports[0])) }
