@@ -15,13 +15,14 @@ type Feed struct {
 	turn    uint32   // the worker that gets this feed's stateless lines, modulo their number
 	batches []*batch // one per worker; nil when empty
 
-	source  *receiver.Source // the last entry's, with its grant under plan and its history
-	plan    *Plan
-	grant   *grant
-	history *history
-	writers *receiver.Writers
-	scratch [256]byte   // of originOf
-	conn    *connection // this one, in the history
+	source   *receiver.Source // the last entry's, with its grant under plan and its history
+	plan     *Plan
+	grant    *grant
+	history  *history
+	writers  *receiver.Writers
+	scratch  [256]byte         // of originOf
+	programs map[string]string // see program
+	conn     *connection       // this one, in the history
 }
 
 // ownApp is the name of this program in its own log lines, which no jail looks at.

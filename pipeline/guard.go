@@ -77,10 +77,13 @@ func (g *Guard) Set(l Layer, list []Protected) {
 // protected. An IPv4 address inside an IPv6 one (NAT64, 6to4) is judged as well.
 func (g *Guard) Protects(prefix netip.Prefix) (why string, protected bool) {
 	t := g.table.Load()
-	if why, ok := t.LookupPrefix(prefix); ok {
+	if prefix.IsSingleIP() {
+		if why, ok := t.Lookup(prefix.Addr()); ok {
+			return why, true
+		}
+	} else if why, ok := t.LookupPrefix(prefix); ok {
 		return why, true
-	}
-	if t.OverlapsPrefix(prefix) {
+	} else if t.OverlapsPrefix(prefix) {
 		for p, why := range t.Subnets(prefix) {
 			return why + " " + p.String() + " inside it", true
 		}

@@ -28,8 +28,8 @@ func (f *Feed) originOf(e *receiver.Entry) receiver.Origin {
 	if o.Known || len(e.SD) == 0 {
 		return o
 	}
-	uid, found := decode.Param(e.SD, originID, "uid", f.scratch[:0])
-	if !found {
+	uid, exe := decode.Params(e.SD, originID, "uid", "exe", f.scratch[:0])
+	if uid == nil {
 		return o
 	}
 	if !e.Source.Vouches {
@@ -41,10 +41,26 @@ func (f *Feed) originOf(e *receiver.Entry) receiver.Origin {
 		return o
 	}
 	o = receiver.Origin{Known: true, UID: uint32(n)}
-	if exe, found := decode.Param(e.SD, originID, "exe", f.scratch[:0]); found {
-		o.Exe = string(exe)
+	if exe != nil {
+		o.Exe = f.program(exe)
 	}
 	return o
+}
+
+// maxPrograms is how many programs' paths a feed keeps, so that a line allocates none.
+const maxPrograms = 256
+
+// program returns the path of a program as a string.
+func (f *Feed) program(path []byte) string {
+	if s, ok := f.programs[string(path)]; ok {
+		return s
+	}
+	if len(f.programs) >= maxPrograms || f.programs == nil {
+		f.programs = make(map[string]string)
+	}
+	s := string(path)
+	f.programs[s] = s
+	return s
 }
 
 // forged returns "" or the reason for which a line's writer is not one that the jail accepts. Each

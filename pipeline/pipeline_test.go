@@ -100,6 +100,7 @@ var testSources = []receiver.SourceConfig{
 	{Name: "botnet", Listener: "tcp", Jails: []string{"*"}, Quota: receiver.QuotaConfig{BansPerMinute: 60, Burst: 10}},
 	{Name: "liar", Listener: "tls", Certificate: receiver.CertificateConfig{SAN: "liar"}, Jails: []string{"*"}, Quota: receiver.QuotaConfig{BansPerMinute: 60, Burst: 10, Over: "quarantine"}},
 	{Name: "narrow", Listener: "tls", Certificate: receiver.CertificateConfig{SAN: "narrow"}, Apps: []string{"httpd"}, Jails: []string{"web"}, Quota: receiver.QuotaConfig{Over: "quarantine"}},
+	{Name: "voucher", Listener: "tls", Certificate: receiver.CertificateConfig{SAN: "voucher"}, Jails: []string{"*"}, Vouches: true},
 	{Name: "switch", Listener: "udp", Jails: []string{"*"}, AcceptSpoofable: true},
 }
 

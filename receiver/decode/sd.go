@@ -102,13 +102,38 @@ func checkSD(b []byte) (n int, clean bool) {
 // when the structured data is broken, and when the answer is ambiguous: the SD-ID, or the name
 // inside its element, occurs twice. It allocates only when dst has no room.
 func Param(sd []byte, id, name string, dst []byte) ([]byte, bool) {
+	values, found := raw(sd, id, [2]string{name})
+	if !found[0] {
+		return dst, false
+	}
+	return appendUnescaped(dst, values[0]), true
+}
+
+// Params looks up two parameters of one element in one pass, each as Param does. What is found is
+// appended to dst, one after the other; an absent one is nil.
+func Params(sd []byte, id, first, second string, dst []byte) (a, b []byte) {
+	values, found := raw(sd, id, [2]string{first, second})
+	if found[0] {
+		dst = appendUnescaped(dst, values[0])
+		a = dst[:len(dst):len(dst)]
+	}
+	if found[1] {
+		from := len(dst)
+		dst = appendUnescaped(dst, values[1])
+		b = dst[from:]
+	}
+	return a, b
+}
+
+// raw finds parameters of an element as they are written, and says of each whether it is there, once.
+// An empty name is never there.
+func raw(sd []byte, id string, names [2]string) (values [2][]byte, found [2]bool) {
 	s := sdScanner{b: sd}
-	var value []byte
-	ids, names := 0, 0
+	ids, count := 0, [2]int{}
 	for s.i < len(sd) {
 		eid, ok := s.element()
 		if !ok {
-			return dst, false
+			return values, found
 		}
 		match := string(eid) == id
 		if match {
@@ -117,21 +142,23 @@ func Param(sd []byte, id, name string, dst []byte) ([]byte, bool) {
 		for {
 			pname, v, more, ok := s.param()
 			if !ok {
-				return dst, false
+				return values, found
 			}
 			if !more {
 				break
 			}
-			if match && string(pname) == name {
-				value = v
-				names++
+			for i := range names {
+				if match && string(pname) == names[i] {
+					values[i] = v
+					count[i]++
+				}
 			}
 		}
 	}
-	if ids != 1 || names != 1 {
-		return dst, false
+	for i := range found {
+		found[i] = ids == 1 && count[i] == 1
 	}
-	return appendUnescaped(dst, value), true
+	return values, found
 }
 
 // appendUnescaped appends a PARAM-VALUE without its escapes: a backslash before '"', '\' and ']'.
