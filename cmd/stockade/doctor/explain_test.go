@@ -13,19 +13,22 @@ import (
 )
 
 // explain asks a running daemon until want says yes.
-func (h *host) explain(addr, what string, want func(control.Explain, int) bool) control.Explain {
+func (h *host) explain(addr, what string, want func(control.Explain) bool) control.Explain {
 	h.t.Helper()
 	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		out, code := h.run("explain", addr, "--json")
-		var e control.Explain
-		if err := json.Unmarshal([]byte(out), &e); err != nil {
-			h.t.Fatalf("explain: %v: %s", err, out)
+		target, err := control.ParseTarget(addr)
+		if err != nil {
+			h.t.Fatal(err)
 		}
-		if want(e, code) {
+		e, err := h.client().Explain(h.t.Context(), target)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if want(e) {
 			return e
 		}
-		if time.Since(begin) > 10*time.Second {
-			h.t.Fatalf("explain %s: %s: exit code %d, %s", addr, what, code, out)
+		if time.Since(begin) > 20*time.Second {
+			h.t.Fatalf("explain %s: %s: %+v", addr, what, e)
 		}
 	}
 }
@@ -46,8 +49,8 @@ func TestAnswersOfARunningDaemon(t *testing.T) {
 	fmt.Fprintf(web.w, "<38>%s db trial[7]: bad from 192.0.2.8\n", time.Now().Format(time.Stamp))
 	_ = web.w.Flush()
 
-	e := h.explain("192.0.2.77", "banned and in the kernel", func(e control.Explain, code int) bool {
-		return code == 0 && e.Banned && len(e.Kernel) == 1 && e.Kernel[0].Present && e.Bans[0].Enforced
+	e := h.explain("192.0.2.77", "banned and in the kernel", func(e control.Explain) bool {
+		return e.Banned && len(e.Kernel) == 1 && e.Kernel[0].Present && e.Bans[0].Enforced
 	})
 	if len(e.Evidence) != 1 || e.Evidence[0].Expr != `^bad from <HOST>$` || !strings.Contains(e.Evidence[0].Raw, "bad from 192.0.2.77") ||
 		e.Evidence[0].Source != "web" || e.Evidence[0].Trust != "address" {
@@ -56,19 +59,19 @@ func TestAnswersOfARunningDaemon(t *testing.T) {
 	if !strings.HasPrefix(e.Verdict, "banned in jail trial until ") || e.Witnessed == nil || *e.Witnessed || len(e.Foreign) != 0 {
 		t.Errorf("%+v", e)
 	}
-	h.explain("192.0.2.8", "refused", func(e control.Explain, code int) bool {
-		return code == 1 && len(e.Refused) == 1 && e.Refused[0].Reason == "hostname_not_granted" && e.Refused[0].Source == "web" &&
+	h.explain("192.0.2.8", "refused", func(e control.Explain) bool {
+		return !e.Banned && len(e.Refused) == 1 && e.Refused[0].Reason == "hostname_not_granted" && e.Refused[0].Source == "web" &&
 			strings.Contains(e.Refused[0].Sample, "192.0.2.8") && e.Refused[0].Remedy != ""
 	})
-	h.explain("192.0.2.9", "stopped by another table", func(e control.Explain, code int) bool {
-		return code == 1 && strings.Contains(e.Verdict, "not ours: table inet f2b-table, chain f2b-chain (set addr-set-sshd)")
+	h.explain("192.0.2.9", "stopped by another table", func(e control.Explain) bool {
+		return !e.Banned && strings.Contains(e.Verdict, "not ours: table inet f2b-table, chain f2b-chain (set addr-set-sshd)")
 	})
-	h.explain("127.0.0.1", "protected", func(e control.Explain, code int) bool {
-		return code == 1 && strings.Contains(string(e.NeverBan), "127.0.0.1/32")
+	h.explain("127.0.0.1", "protected", func(e control.Explain) bool {
+		return !e.Banned && strings.Contains(string(e.NeverBan), "127.0.0.1/32")
 	})
 	h.must("unban", "192.0.2.77")
-	h.explain("192.0.2.77", "an earlier ban with its line", func(e control.Explain, code int) bool {
-		return code == 1 && !e.Banned && len(e.Earlier) == 1 && e.Earlier[0].Count == 1 && len(e.Earlier[0].Evidence) == 1
+	h.explain("192.0.2.77", "an earlier ban with its line", func(e control.Explain) bool {
+		return !e.Banned && len(e.Earlier) == 1 && e.Earlier[0].Count == 1 && len(e.Earlier[0].Evidence) == 1
 	})
 
 	out, code := h.run("doctor", "--json")

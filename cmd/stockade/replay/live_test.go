@@ -87,6 +87,85 @@ func TestReplayDoesWhatServeDoes(t *testing.T) {
 	}
 }
 
+// TestReplayStartsBansWhenServeDoes sends lines to a running daemon at the times that stand in them.
+// Each ban begins where a replay has it begin: at its deciding line, which the daemon cannot have had
+// earlier and must have judged soon after.
+func TestReplayStartsBansWhenServeDoes(t *testing.T) {
+	n, span := 2000, 3*time.Second
+	if testing.Short() {
+		n, span = 2000, time.Second
+	}
+	dir, err := os.MkdirTemp("", "stk") // short: a socket path has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	client, port := serve(t, dir)
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+
+	var lines bytes.Buffer
+	var late time.Duration // the longest that a line was sent after its stamp
+	begin, i := time.Now(), 0
+	newTraffic().write(n, begin, span, func(line string) {
+		at := stampOf(t, line)
+		time.Sleep(time.Until(at)) // the time in the line is its own
+		if _, err := fmt.Fprintln(conn, line); err != nil {
+			t.Fatal(err)
+		}
+		late = max(late, time.Since(at))
+		lines.WriteString(line + "\n")
+		i++
+	})
+	logFile := write(t, "all.log", lines.String())
+	type banned struct {
+		jail    string
+		address netip.Prefix
+	}
+	want := map[banned]time.Time{}
+	if _, err := replay.Run(t.Context(), replay.Options{
+		Policy: policyOf(t, policyText), Logs: []string{logFile},
+		OnBan: func(_ int, b *replay.Ban) { want[banned{b.Jail, b.Address}] = b.Start },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var got control.List[control.Ban]
+	eventually(t, time.Minute, "all bans begin", func() bool {
+		got, err = client.Bans(t.Context(), "")
+		return err == nil && len(got) >= len(want)
+	})
+	if len(want) < 10 || len(got) != len(want) {
+		t.Fatalf("%d bans of replay, %d of serve, want the same and at least 10", len(want), len(got))
+	}
+	var most time.Duration
+	for _, b := range got {
+		start, ok := want[banned{b.Jail, b.Address}]
+		if !ok {
+			t.Errorf("serve alone bans %s", b.Address)
+			continue
+		}
+		off := b.Start.Sub(start)
+		most = max(most, off)
+		if off < -time.Millisecond || off > late+10*time.Second {
+			t.Errorf("%s: serve begins the ban %s after replay; lines were sent at most %s late", b.Address, off, late)
+		}
+	}
+	t.Logf("%d lines, %d bans; lines sent at most %s late, bans begun at most %s after replay's", i, len(got), late, most)
+}
+
+// stampOf is the time in a line of the traffic.
+func stampOf(t *testing.T, line string) time.Time {
+	t.Helper()
+	at, err := time.Parse("2006-01-02T15:04:05.000000Z07:00", line[len("<86>"):len("<86>")+len("2006-01-02T15:04:05.000000Z")])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
 func writeLog(t *testing.T, path string, n int) {
 	t.Helper()
 	f, err := os.Create(path)
