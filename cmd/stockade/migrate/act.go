@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"stockade/pipeline/action"
 )
 
 // effects are what the actions of a jail become.
@@ -173,6 +175,10 @@ func (t *translator) compat(a *Action, j *Jail, r *JailReport) {
 		r.left("action "+a.Name, "give it in brackets what it takes from the jail, and import again", err.Error())
 		return
 	}
+	if _, err := action.Read(ref, r.Name); err != nil {
+		r.left("action "+a.Name, "change the file, or write a program and name it in a channel: notify: [{type: exec, …}]", err.Error())
+		return
+	}
 	m := &mapping{}
 	m.key("name", quote(Name(a.Name+"-"+r.Name)))
 	m.str("action", ref)
@@ -186,7 +192,7 @@ func (t *translator) compat(a *Action, j *Jail, r *JailReport) {
 
 // standsAlone reports what an action's file asks of the jail.
 func standsAlone(a *Action, j *Jail) error {
-	_, err := resolveAction(a, &Jail{Name: j.Name})
+	_, err := action.Resolve(a.Path, a.Given, j.Name, nil)
 	return err
 }
 

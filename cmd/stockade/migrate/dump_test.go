@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"stockade/pipeline/action"
 )
 
 const (
@@ -235,7 +237,7 @@ func compareJail(t *testing.T, j *Jail, d *dump) (values int) {
 		name := a.Options["actname"]
 		for option, want := range d.actions[name] {
 			got := a.Options[option]
-			if !slices.Contains(ActionOptions, option) && want != a.Given[option] {
+			if !slices.Contains(action.Own, option) && want != a.Given[option] {
 				want = expandTags(want, d.actions[name]) // fail2ban leaves the tags of parameters for later
 			} else if want == a.Given[option] {
 				got = want

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"stockade/jails/filter/fail2ban"
+	"stockade/pipeline/action"
 )
 
 // Jail is one jail as fail2ban resolves it.
@@ -47,15 +48,6 @@ var jailOptions = []string{
 	"ignorecommand", "ignoreself", "ignoreip", "ignorecache", "filter", "logtimezone", "logencoding", "logpath",
 	"action", "prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch", "usedns",
 }
-
-// ActionOptions are the options that are an action's own, as opposed to parameters of its commands.
-var ActionOptions = []string{
-	"actionstart", "actionstart_on_demand", "actionstop", "actionflush", "actionreload", "actioncheck", "actionrepair",
-	"actionrepair_on_unban", "actionban", "actionprolong", "actionreban", "actionunban", "norestored",
-}
-
-// KeptTags are tags that hold what a line says or that only a ban knows: no option stands for them.
-var KeptTags = []string{"matches", "ipmatches", "ipjailmatches", "timeout", "bantime"}
 
 // jailReader resolves one jail.
 type jailReader struct {
@@ -214,7 +206,7 @@ func (r *jailReader) actions(j *Jail) error {
 		}
 		a.Name = strings.TrimSuffix(name, ".conf")
 		a.Path = filepath.Join(r.setup.Dir, "action.d", a.Name+".conf")
-		if a.Options, err = resolveAction(&a, j); err != nil {
+		if a.Options, err = action.Resolve(a.Path, a.Given, j.Name, j.Options); err != nil {
 			var at *fail2ban.Error
 			missing := errors.As(err, &at) && at.File == a.Path && at.Line == 0
 			if missing && replaced(&a) {
@@ -229,50 +221,6 @@ func (r *jailReader) actions(j *Jail) error {
 		j.Actions = append(j.Actions, a)
 	}
 	return nil
-}
-
-// resolveAction reads an action's file with what the jail gives it.
-func resolveAction(a *Action, j *Jail) (map[string]string, error) {
-	c, err := fail2ban.ReadConfig(a.Path, fail2ban.Reader{})
-	if err != nil {
-		return nil, err
-	}
-	given := map[string]string{}
-	for k, v := range a.Given {
-		given[k] = v
-	}
-	if _, ok := given["name"]; !ok {
-		given["name"] = j.Name
-	}
-	if _, ok := given["actname"]; !ok {
-		given["actname"] = actionName(a.Name, given["name"], j.Name)
-	}
-	d, err := c.Definition(ActionOptions, fail2ban.Options{Filter: given, Jail: j.Options, Keep: KeptTags})
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]string{}
-	for _, option := range d.Options() {
-		text, ok, err := d.Get(option)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			all[option] = text
-		}
-	}
-	return all, nil
-}
-
-// actionName is what fail2ban calls an action of a jail, so that each has a name of its own.
-func actionName(file, name, jail string) string {
-	if name == jail {
-		return file
-	}
-	if rest, ok := strings.CutPrefix(name, jail); ok {
-		return file + rest
-	}
-	return file + "-" + name
 }
 
 // splitActions splits the value of action: names with options in brackets, parted by white space.
