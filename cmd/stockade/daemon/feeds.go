@@ -10,7 +10,7 @@ import (
 
 const (
 	// idleNotice is how long a tail may have no file before that is reported: a rotation takes less.
-	idleNotice = 10 * time.Second
+	idleNotice = 5 * time.Second
 	// lossShown is how long a loss is reported behind the last of it.
 	lossShown = 10 * time.Minute
 )

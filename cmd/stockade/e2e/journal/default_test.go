@@ -103,11 +103,13 @@ func testDefault(t *testing.T, settings, says string) {
 // TestTheRestOfACutRecord: a client makes a daemon log a line of 48 KiB and what looks like the failure
 // of somebody else behind it. journald cuts there, and the rest comes as a record of its own.
 func TestTheRestOfACutRecord(t *testing.T) {
+	t.Parallel()
 	inHost(t, func(t *testing.T) { testCut(t, "ForwardToSyslog=yes") })
 }
 
 // TestTheRestOfACutRecordByJournalctl is the same the other way.
 func TestTheRestOfACutRecordByJournalctl(t *testing.T) {
+	t.Parallel()
 	inHost(t, func(t *testing.T) { testCut(t, "ForwardToSyslog=no") })
 }
 
