@@ -23,11 +23,22 @@ func (s mailer) send(ctx context.Context, m *message) error {
 	if err != nil {
 		return permanent(err)
 	}
-	c, err := s.client()
+	// The library leaves a connection open when the greeting, STARTTLS or the login fails.
+	var opened []net.Conn
+	c, err := s.client(ctx, func(dialing context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(dialing, network, address)
+		if err == nil {
+			opened = append(opened, conn)
+		}
+		return conn, err
+	})
 	if err != nil {
 		return err
 	}
 	err = c.DialAndSendWithContext(ctx, msg)
+	for _, conn := range opened {
+		_ = conn.Close() // it may be closed already
+	}
 	var refused *gomail.SendError
 	if errors.As(err, &refused) && !refused.IsTemp() && refused.ErrorCode() >= 500 {
 		return permanent(err)
@@ -74,19 +85,20 @@ func mailBody(m *message) string {
 	return b.String()
 }
 
-func (s mailer) client() (*gomail.Client, error) {
+// client is set up for one message. TLS from the first byte is dialled by the library itself.
+func (s mailer) client(ctx context.Context, dial gomail.DialContextFunc) (*gomail.Client, error) {
 	host, port, err := splitServer(s.cfg.Server)
 	if err != nil {
 		return nil, permanent(err)
 	}
-	options := []gomail.Option{gomail.WithPort(port), gomail.WithTimeout(s.timeout())}
+	options := []gomail.Option{gomail.WithPort(port), gomail.WithTimeout(s.timeout(ctx))}
 	switch s.cfg.TLS {
 	case "none":
-		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS))
+		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS), gomail.WithDialContextFunc(dial))
 	case "tls":
 		options = append(options, gomail.WithSSL())
 	default:
-		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
+		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory), gomail.WithDialContextFunc(dial))
 	}
 	options = append(options, gomail.WithTLSConfig(&tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}))
 	if s.cfg.CredentialsFile != "" {
@@ -108,11 +120,16 @@ func (s mailer) client() (*gomail.Client, error) {
 	return c, nil
 }
 
-func (s mailer) timeout() time.Duration {
+// timeout is what is left of the attempt's time.
+func (s mailer) timeout(ctx context.Context) time.Duration {
+	limit := defaultTimeout
 	if s.cfg.Timeout > 0 {
-		return s.cfg.Timeout
+		limit = s.cfg.Timeout
 	}
-	return defaultTimeout
+	if end, ok := ctx.Deadline(); ok {
+		limit = max(min(limit, time.Until(end)), time.Millisecond)
+	}
+	return limit
 }
 
 // splitServer reads host:port.

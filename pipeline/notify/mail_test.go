@@ -3,6 +3,7 @@ package notify
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"mime"
@@ -243,4 +244,36 @@ func TestMailToPostfix(t *testing.T) {
 		t.Errorf("%d events in %d mails, want %d", got, len(mails), events)
 	}
 	t.Logf("%d events in %d mails, slowest Post %s", events, len(mails), slowest)
+}
+
+// TestMailHeedsItsTime sends to a server that takes the connection and never says a word: a stop waits
+// no longer for it than for others, and nothing stays open.
+func TestMailHeedsItsTime(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	closed := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			_, err = io.Copy(io.Discard, c) // until the other end closes
+			c.Close()
+		}
+		closed <- err
+	}()
+	cfg := Config{Name: "mail", Type: TypeMail, Server: l.Addr().String(), From: "a@example.net", To: []string{"b@example.net"}, Timeout: time.Hour}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := (mailer{&cfg}).send(ctx, single(0)); err == nil {
+		t.Error("it was sent")
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
 }

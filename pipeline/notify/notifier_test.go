@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +20,28 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// trusted is the CA that this process trusts.
+var trusted *authority
+
+func TestMain(m *testing.M) {
+	// Roots are read once a process, from the file that this names.
+	dir, err := os.MkdirTemp("", "stk-notify")
+	if err == nil {
+		trusted, err = newAuthority()
+	}
+	roots := filepath.Join(dir, "roots.pem")
+	if err == nil {
+		err = os.WriteFile(roots, trusted.pem(), 0o600)
+	}
+	if err == nil {
+		err = os.Setenv("SSL_CERT_FILE", roots)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { os.RemoveAll(dir); os.Exit(code) }))
+}
 
 // hostile are values as an attacker would choose them.
 var hostile = []string{
