@@ -19,7 +19,7 @@ const (
 	hostAddr   = "203.0.113.2"
 	routerAddr = "203.0.113.1"
 	bystander  = "198.51.100.9" // nobody ever bans it
-	probePort  = 9999
+	probed     = hostAddr + ":9999"
 )
 
 // wire is a router whose addresses are everybody's, and the host behind it.
@@ -56,7 +56,7 @@ func probe(t *testing.T, router, host string, addrs []netip.Addr) *prober {
 	}
 	var sink net.PacketConn
 	if err := rig.Inside(host, func() (err error) {
-		sink, err = net.ListenPacket("udp4", fmt.Sprintf("%s:%d", hostAddr, probePort))
+		sink, err = net.ListenPacket("udp4", probed)
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func probe(t *testing.T, router, host string, addrs []netip.Addr) *prober {
 	if err := rig.Inside(router, func() error {
 		for i, a := range addrs {
 			d := net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0))}
-			c, err := d.Dial("udp4", fmt.Sprintf("%s:%d", hostAddr, probePort))
+			c, err := d.Dial("udp4", probed)
 			if err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func probe(t *testing.T, router, host string, addrs []netip.Addr) *prober {
 			for range 4 {
 				i := next % len(conns)
 				next++
-				_, _ = conns[i].Write(binary.BigEndian.AppendUint32(nil, uint32(i))) //nolint:errcheck // a reject is told here
+				_, _ = conns[i].Write(binary.BigEndian.AppendUint32(nil, uint32(i))) // a reject is told here
 				p.sent.Add(1)
 			}
 		}
