@@ -35,14 +35,14 @@ func (a *app) sources() *cobra.Command {
 		if len(sources) == 0 {
 			return a.printf("no sources\n")
 		}
-		t := table{{"NAME", "LISTENER", "IDENTITY", "TRUST", "STATE", "LINES", "FAILURES", "BANS", "PENDING", "QUOTA LEFT", "LAST SEEN", "REFUSED"}}
+		t := table{{"NAME", "LISTENER", "IDENTITY", "TRUST", "MAY FEED", "STATE", "LINES", "FAILURES", "BANS", "PENDING", "QUOTA LEFT", "LAST SEEN", "REFUSED"}}
 		for _, s := range sources {
 			left := "no quota"
 			if s.QuotaLeft != nil {
 				left = number(*s.QuotaLeft)
 			}
 			t = append(t, []string{
-				s.Name, s.Listener, string(s.Identity), s.Trust, s.State, number(s.Lines), number(s.Failures),
+				s.Name, s.Listener, string(s.Identity), s.Trust, feeds(s.Grants), s.State, number(s.Lines), number(s.Failures),
 				number(s.Bans), number(s.Pending), left, shortMoment(s.LastSeen, "never"), reasons(s.Refused),
 			})
 		}
@@ -75,6 +75,21 @@ func (a *app) listenerRefusals(sources []control.Source) error {
 		}
 	}
 	return nil
+}
+
+// feeds says which jails a source may feed, and as whom.
+func feeds(g control.Grants) string {
+	text := strings.Join(g.Jails, ",")
+	if text == "*" {
+		text = "all"
+	}
+	if len(g.Apps) > 0 {
+		text += " as " + strings.Join(g.Apps, ",")
+	}
+	if len(g.Hostnames) > 0 {
+		text += " of " + strings.Join(g.Hostnames, ",")
+	}
+	return text
 }
 
 func reasons(refused control.Counts) string {

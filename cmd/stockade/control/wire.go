@@ -172,12 +172,22 @@ type Source struct {
 	QuotaLeft *int64     `json:"quota_left"`
 	LastSeen  *time.Time `json:"last_seen"`
 	// TrustReason says why Trust is what it is, where the files of a tail decide it; else "".
-	TrustReason Text `json:"trust_reason"`
+	TrustReason Text   `json:"trust_reason"`
+	Grants      Grants `json:"grants"`
 	// ListenerRefused is what its listener refused in all, by reason: unknown peers too.
 	ListenerRefused Counts `json:"listener_refused"`
 
 	Skew  int64 `json:"skew"`  // seconds its stamps are behind the time of arrival
 	Delay int64 `json:"delay"` // seconds its last line waited on the way
+}
+
+// Grants are what a source may claim and feed. Empty lists of hosts and apps mean any.
+type Grants struct {
+	Jails     List[string] `json:"jails"` // "*": all
+	Hostnames List[string] `json:"hostnames"`
+	Apps      List[string] `json:"apps"`
+	Vouches   bool         `json:"vouches"` // it names the writers of its lines
+	Spoofable bool         `json:"accept_spoofable"`
 }
 
 // Problem is one fault of a configuration.

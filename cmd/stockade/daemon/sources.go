@@ -64,6 +64,7 @@ func source(s *receiver.Source) control.Source {
 		Failures: s.Failures.Load(),
 		Bans:     s.Bans.Load(),
 		Refused:  control.Counts{},
+		Grants:   control.Grants{Jails: s.Jails, Hostnames: s.Hostnames, Apps: s.Apps, Vouches: s.Vouches, Spoofable: s.AcceptSpoofable},
 	}
 	if seen := s.LastSeen.Load(); seen != 0 {
 		at := time.Unix(0, seen)

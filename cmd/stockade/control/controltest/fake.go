@@ -150,8 +150,9 @@ func (f *Fake) Sources(context.Context) ([]control.Source, error) {
 	seen := Now.Add(-time.Minute)
 	return []control.Source{
 		{Name: "this-host", Listener: "local", Identity: "uid 0", Trust: "kernel", State: "ok",
-			Lines: 120, Failures: 7, Bans: 1, LastSeen: &seen},
+			Lines: 120, Failures: 7, Bans: 1, LastSeen: &seen, Grants: control.Grants{Jails: control.List[string]{"*"}}},
 		{Name: "web1", Listener: "secure", Identity: "san web1.lan", Trust: "tls", State: "never seen",
+			Grants:    control.Grants{Jails: control.List[string]{"sshd", "nginx"}, Hostnames: control.List[string]{"web1"}, Vouches: true},
 			QuotaLeft: &left, Refused: control.Counts{"app not granted": 3}, ListenerRefused: control.Counts{"unknown_peer": 4}},
 		{Name: "web-log", Listener: "web-log", Identity: "any peer", Trust: "address", State: "ok", Lines: 3, LastSeen: &seen,
 			TrustReason: "/var/log/app belongs to uid 33"},
