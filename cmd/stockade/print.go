@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"stockade/cmd/stockade/control"
 )
@@ -36,24 +37,91 @@ func (a *app) printf(format string, args ...any) error {
 	return err
 }
 
-// table prints rows in columns, the first row being the heads. Empty cells are shown as "-".
+// table prints rows in columns, the first row being the heads. Empty cells are shown as "-". On a
+// terminal that is too narrow for that, each row becomes a block of lines, one a column.
 type table [][]string
 
 func (t table) print(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range t {
-		for i, cell := range row {
+	rows := make(table, len(t))
+	for i, row := range t {
+		rows[i] = make([]string, len(row))
+		for j, cell := range row {
 			if cell == "" {
 				cell = "-"
 			}
-			if i > 0 {
-				_, _ = io.WriteString(tw, "\t") // tabwriter tells its error at Flush
-			}
-			_, _ = io.WriteString(tw, control.Escape(cell))
+			rows[i][j] = control.Escape(cell)
 		}
-		_, _ = io.WriteString(tw, "\n")
+	}
+	if width := terminalWidth(w); width > 0 && rows.width() > width {
+		return rows.blocks(w, width)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		_, _ = io.WriteString(tw, strings.Join(row, "\t")+"\n") // tabwriter tells its error at Flush
 	}
 	return tw.Flush()
+}
+
+// width is how many characters the longest line has.
+func (t table) width() int {
+	var widest []int
+	for _, row := range t {
+		for j, cell := range row {
+			if j == len(widest) {
+				widest = append(widest, 0)
+			}
+			widest[j] = max(widest[j], utf8.RuneCountInString(cell))
+		}
+	}
+	sum := 2 * (len(widest) - 1)
+	for _, n := range widest {
+		sum += n
+	}
+	return sum
+}
+
+// blocks prints each row as lines of a head and its cell, which goes on below itself when it is long.
+func (t table) blocks(w io.Writer, width int) error {
+	head := 0
+	for _, h := range t[0] {
+		head = max(head, utf8.RuneCountInString(h))
+	}
+	room := max(width-head-2, 20)
+	var out strings.Builder
+	for i, row := range t[1:] {
+		if i > 0 {
+			out.WriteString("\n")
+		}
+		for j, cell := range row {
+			fmt.Fprintf(&out, "%-*s  ", head, t[0][j])
+			for rest := []rune(cell); ; {
+				n := fit(rest, room)
+				out.WriteString(string(rest[:n]) + "\n")
+				if rest = rest[n:]; len(rest) == 0 {
+					break
+				}
+				if rest[0] == ' ' {
+					rest = rest[1:]
+				}
+				fmt.Fprintf(&out, "%-*s  ", head, "")
+			}
+		}
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// fit is how many characters of a text stand on a line of room, broken at a space where there is one.
+func fit(text []rune, room int) int {
+	if len(text) <= room {
+		return len(text)
+	}
+	for n := room; n > room/2; n-- {
+		if text[n] == ' ' {
+			return n
+		}
+	}
+	return room
 }
 
 func shortTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

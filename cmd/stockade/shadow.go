@@ -13,7 +13,11 @@ func (a *app) shadow() *cobra.Command {
 	return a.reading(&cobra.Command{
 		Use:   "shadow [JAIL]",
 		Short: "Show what jails with enforce: false would have banned",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Show what jails with enforce: false would have banned.
+
+When such a jail enforces (stockade promote JAIL), what it recorded holds, except the bans of addresses
+that logged in during the last 7 days and of addresses that many people share: those are let go.`,
+		Args: cobra.MaximumNArgs(1),
 	}, func(ctx context.Context, args []string) error {
 		jail := ""
 		if len(args) == 1 {
@@ -52,14 +56,14 @@ func (a *app) printShadow(s control.Shadow) error {
 		n    int64
 		text string
 	}{
-		{s.LoggedIn, "of them logged in during the last 7 days: perhaps somebody who mistyped a password"},
-		{s.Proxies, "of them look like many people behind one address: put your proxies under proxies"},
-		{s.Named, "lines named one of your proxies and did not count: have the service log the real client"},
+		{s.LoggedIn, "logged in during the last 7 days, perhaps with a mistyped password"},
+		{s.Proxies, "perhaps many people behind one address: see proxies"},
+		{s.Named, "lines named one of your proxies: have the service log the client"},
 	} {
 		if line.n == 0 {
 			continue
 		}
-		if err := a.printf("%d %s\n", line.n, line.text); err != nil {
+		if err := a.printf("%6d  %s\n", line.n, line.text); err != nil {
 			return err
 		}
 	}
@@ -77,6 +81,5 @@ func (a *app) printShadow(s control.Shadow) error {
 }
 
 func promotionLine(p control.Promotion) string {
-	return fmt.Sprintf("jail %s enforces now: %s of what it had recorded hold, %d were let go (logged in lately, or many people's address)",
-		p.Jail, plural(int(p.Began), "ban"), p.Spared)
+	return fmt.Sprintf("jail %s enforces now: %s hold, %d let go (see stockade shadow --help)", p.Jail, plural(int(p.Began), "recorded ban"), p.Spared)
 }

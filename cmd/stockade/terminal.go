@@ -16,3 +16,16 @@ func terminal(stream any) (fd int, ok bool) {
 	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	return fd, err == nil
 }
+
+// terminalWidth is the width of a terminal in characters; 0 for anything else, which has no width.
+func terminalWidth(stream any) int {
+	fd, ok := terminal(stream)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
