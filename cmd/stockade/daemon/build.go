@@ -39,6 +39,7 @@ func load(o config.Options, override func(*config.Config), prev *receiver.Source
 	b := &built{loaded: l}
 	b.buildJails()
 	b.buildNever()
+	b.warnOfTails()
 	b.checkFiles(serving)
 	b.checkPrograms()
 	b.checkActions()

@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"fmt"
 	"time"
 
+	"stockade/cmd/stockade/config"
 	"stockade/receiver"
 	"stockade/receiver/journald"
 	"stockade/receiver/tail"
@@ -45,6 +47,27 @@ func (h *health) lookAtFeeds(now time.Time, add adder) {
 			}
 		}
 	}
+}
+
+// warnOfTails reports tails whose files anybody may write: a jail does not count what they say, unless
+// it accepts that.
+func (b *built) warnOfTails() {
+	for i, t := range b.loaded.Config.Tails {
+		worth, files := tail.Survey(t)
+		if files > 0 && worth.Level < receiver.LevelAddress {
+			b.loaded.Report(fmt.Sprintf("tails[%d].paths", i), config.SeverityWarning,
+				fmt.Sprintf("its lines are believed as %s, which jails do not count by default: %s", worth.Level, worth.Why))
+		}
+	}
+}
+
+// surveyed is worths before the tails run.
+func (b *built) surveyed() map[string]tail.Worth {
+	all := make(map[string]tail.Worth)
+	for _, t := range b.loaded.Config.Tails {
+		all[t.Name], _ = tail.Survey(t)
+	}
+	return all
 }
 
 // trust is the least that the lines of a source are believed, and why, where that depends on more

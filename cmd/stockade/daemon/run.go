@@ -195,9 +195,10 @@ func (d *daemon) build(b *built) (err error) {
 
 // setQuotas puts the quotas of a configuration in force. Only the kernel's own word needs none.
 func (d *daemon) setQuotas(b *built) {
-	transports := b.transports()
+	transports, worth := b.transports(), b.surveyed()
 	d.admission.Quotas.Set(b.sources.All(), func(s *receiver.Source) bool {
-		return level(transports[s.Listener]) == receiver.LevelKernel
+		least, _ := trust(s, transports[s.Listener], worth)
+		return least == receiver.LevelKernel
 	})
 }
 

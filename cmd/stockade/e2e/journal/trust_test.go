@@ -32,6 +32,9 @@ firewall: {backend: observe}
 	if err := os.Chmod(filepath.Join(d.Dir, "open.log"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	if out := d.Must("check"); !strings.Contains(out, "warning: tails[0].paths: its lines are believed as spoofable") || strings.Contains(out, "tails[1]") {
+		t.Errorf("check prints:\n%s", out)
+	}
 	d.Start()
 	rig.Eventually(t, 20*time.Second, "the file's owner is believed", func() bool { return len(d.Bans()) == 1 })
 	rig.Eventually(t, 20*time.Second, "the open file's lines are refused", func() bool { return d.Source("open").Refused["below_min_trust"] == 3 })
