@@ -26,7 +26,7 @@ func (in *instance) run(ctx context.Context) {
 		}
 	}
 	for _, b := range in.o.Bans(in.jail) {
-		b.Restored = true
+		b.Restored = b.Start.Before(in.began) // one that began meanwhile is news; its event comes, too
 		w.ban(ctx, b)
 	}
 	for ctx.Err() == nil {

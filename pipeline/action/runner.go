@@ -179,6 +179,7 @@ type instance struct {
 	log   *slog.Logger
 	queue chan event    // maxQueue deep; what does not fit is dropped
 	quit  func()        // ends the goroutine; nil before its start
+	began time.Time     // when it was made: bans from before are no news
 	last  time.Duration // for all commands of the stop
 
 	ran, failed, dropped atomic.Int64
@@ -188,7 +189,7 @@ func newInstance(c Config, jail string, d *Definition, o *Options) *instance {
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
-	return &instance{cfg: c, jail: jail, def: d, o: o, log: o.Log.With("action", c.Name, "jail", jail), queue: make(chan event, maxQueue), last: stopLimit}
+	return &instance{cfg: c, jail: jail, def: d, o: o, log: o.Log.With("action", c.Name, "jail", jail), queue: make(chan event, maxQueue), began: time.Now(), last: stopLimit}
 }
 
 // same reports whether another instance does the same in the same jail.

@@ -73,6 +73,13 @@ func ban(addr string, d time.Duration) Ban {
 	return Ban{Jail: "sshd", Prefix: p, Start: now, End: now.Add(d), Count: 1, Failures: 3}
 }
 
+// earlier is a ban of an hour that began before everything else.
+func earlier(addr string) Ban {
+	b := ban(addr, time.Hour)
+	b.Start, b.End = b.Start.Add(-time.Minute), b.End.Add(-time.Minute)
+	return b
+}
+
 // TestAsFail2banRunsThem goes through the commands of an action that has all of them.
 func TestAsFail2banRunsThem(t *testing.T) {
 	ref, dir := writeAction(t, `[Definition]
@@ -89,7 +96,7 @@ mark = <name>-mark
 tool = six
 `)
 	ref = strings.TrimSuffix(ref, ".conf") + `.conf[mark="m n"]`
-	r, stop := runIt(t, ref, func(string) []Ban { return []Ban{ban("192.0.2.1", time.Hour)} })
+	r, stop := runIt(t, ref, func(string) []Ban { return []Ban{earlier("192.0.2.1")} })
 	r.Post(ban("2001:db8::/64", time.Hour), false)
 	r.Post(ban("192.0.2.2", time.Hour), false)
 	r.Post(ban("192.0.2.2", 2*time.Hour), false)
@@ -129,7 +136,7 @@ actionban = test -e %DIR%/set && echo ban <ip> >> %DIR%/log
 actionunban = echo unban <ip> >> %DIR%/log
 actionstop = rm -f %DIR%/set
 `)
-	r, stop := runIt(t, ref, func(string) []Ban { return []Ban{ban("192.0.2.1", time.Hour)} })
+	r, stop := runIt(t, ref, func(string) []Ban { return []Ban{earlier("192.0.2.1")} })
 	r.Post(ban("192.0.2.2", time.Hour), false)
 	eventually(t, "the first ban", func() bool { return strings.Contains(read(dir), "ban 192.0.2.2") })
 	if err := os.Remove(filepath.Join(dir, "set")); err != nil {
