@@ -24,7 +24,7 @@ const (
 	healthEvery = time.Second
 	// kernelSilence is how long the kernel may leave a question unanswered: more is a fault.
 	kernelSilence = 10 * time.Second
-	// pingLimit is how long a worker may take to answer: a third of the unit's WatchdogSec.
+	// pingLimit is how long one ping waits. What is silent longer than the unit's WatchdogSec is killed anyway.
 	pingLimit = 10 * time.Second
 	// certNotice is how long before its end a certificate is reported, at most a third of its life.
 	certNotice = 14 * 24 * time.Hour
