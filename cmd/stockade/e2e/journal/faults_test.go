@@ -116,10 +116,14 @@ func TestARotationThatTookRecords(t *testing.T) {
 		rig.Eventually(t, 20*time.Second, "a record is read", func() bool { return d.Source("local").Lines > 0 })
 		d.Stop()
 		cat := exec.Command("systemd-cat", "--identifier=much", "cat")
-		cat.Stdin = strings.NewReader(strings.Repeat(strings.Repeat("0123456789", 100)+"\n", 6000))
+		cat.Stdin = strings.NewReader(strings.Repeat(strings.Repeat("0123456789", 100)+"\n", 2000) + "the last\n")
 		if out, err := cat.CombinedOutput(); err != nil {
 			t.Fatalf("%v %s", err, out)
 		}
+		rig.Eventually(t, 20*time.Second, "journald has written all records", func() bool {
+			out, _ := exec.Command("journalctl", "--quiet", "--identifier=much", "--output=cat", "--lines=1").Output()
+			return strings.HasPrefix(string(out), "the last")
+		})
 		rig.Eventually(t, 20*time.Second, "the oldest records are gone", func() bool {
 			for _, how := range [][]string{{"--rotate"}, {"--vacuum-files=1"}} {
 				if out, err := exec.Command("journalctl", how...).CombinedOutput(); err != nil {
