@@ -11,7 +11,6 @@
 package dates
 
 import (
-	"bytes"
 	"time"
 
 	"stockade/jails/filter/engine"
@@ -111,9 +110,11 @@ func (d *Detector) Templates() []string {
 // matches furthest to the left.
 func (d *Detector) Find(line []byte, now time.Time) (Cut, time.Time, bool) {
 	best, form, start := -1, (*form)(nil), 0
-	scanned, timed := false, hasClock(line)
+	scanned := false
+	var seen marks
+	seen.read(line)
 	for i, t := range d.templates {
-		if t.clock && !timed {
+		if !seen.allow(t, line) {
 			continue
 		}
 		part := line
@@ -158,8 +159,12 @@ func (d *Detector) search(t *template, line []byte) (*form, int) {
 			f.first != nil && (len(line) == 0 || !f.first[line[0]]) {
 			continue
 		}
+		part := line
+		if f.near > 0 {
+			part = line[:min(f.near, len(line))]
+		}
 		// A pattern with a backreference that spends its budget has found nothing.
-		ok, err := d.machine.Search(f.re, line, d.caps[:2*(f.re.Groups()+1)])
+		ok, err := d.machine.Search(f.re, part, d.caps[:2*(f.re.Groups()+1)])
 		if err != nil || !ok {
 			continue
 		}
@@ -177,19 +182,6 @@ func (d *Detector) search(t *template, line []byte) (*form, int) {
 		_, _ = d.machine.Search(found.re, line, d.caps[:2*(found.re.Groups()+1)]) // as before
 	}
 	return found, start
-}
-
-// hasClock reports whether a colon stands before a digit somewhere.
-func hasClock(line []byte) bool {
-	for {
-		i := bytes.IndexByte(line, ':')
-		if i < 0 || i+1 >= len(line) {
-			return false
-		}
-		if line = line[i+1:]; isDigit(line[0]) {
-			return true
-		}
-	}
 }
 
 // reach returns how much of a line a template with that window must see: the window, and behind

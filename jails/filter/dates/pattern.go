@@ -24,6 +24,8 @@ type piece struct {
 	words    words
 	after    byte // above 0: the date follows the first such byte of the line
 	clock    bool // every match has a colon before a digit in it
+	hour     *[256]bool
+	run      int
 	places   []place
 }
 
@@ -236,7 +238,10 @@ func (p *piece) calendar(pattern string) error {
 	}
 	p.regex = flags + regex
 	p.window += 16
-	p.clock = hasClockAlways(body)
+	if p.clock = hasClockAlways(body); p.clock {
+		p.hour = beforeHour(body)
+	}
+	p.run = digitsAtStart(body)
 	p.bounded = p.bounded && safeBars(body)
 	if inLine {
 		p.window += 8

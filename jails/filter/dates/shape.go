@@ -160,3 +160,46 @@ func safeBars(body string) bool {
 	}
 	return true
 }
+
+// beforeHour returns what stands before the hour of a pattern in which an hour, a colon and minutes
+// follow one another once, and every match has them; nil: unknown.
+func beforeHour(body string) *[256]bool {
+	if strings.Count(body, ":%M")+strings.Count(body, ":%ExM") != 1 {
+		return nil
+	}
+	head, _, _ := strings.Cut(body, ":%M")
+	head, _, _ = strings.Cut(head, ":%ExM")
+	blank := ""
+	for _, hour := range []struct{ token, blank string }{{"%H", ""}, {"%I", ""}, {"%ExH", ""}, {"%k", " "}, {"%l", " "}, {"%Exk", " "}, {"%Exl", " "}} {
+		if rest, ok := strings.CutSuffix(head, hour.token); ok && !strings.HasSuffix(rest, "%") {
+			head, blank = rest, hour.blank
+			break
+		}
+	}
+	for _, joint := range []struct{ text, chars string }{{"(?:T|  ?)", "Tt "}, {"  ?", " "}, {" ", " "}, {":", ":"}, {"@", "@"}} {
+		if rest, ok := strings.CutSuffix(head, joint.text); ok && !strings.HasSuffix(rest, `\`) && !strings.HasSuffix(rest, "%") {
+			return set(joint.chars + blank)
+		}
+	}
+	return nil
+}
+
+// digitsAtStart counts the digits in a row that every match begins with.
+func digitsAtStart(body string) (n int) {
+	if !safeBars(body) {
+		return 0
+	}
+	for {
+		switch {
+		case strings.HasPrefix(body, "%ExY"):
+			n += 4
+		case strings.HasPrefix(body, "%Exy"), strings.HasPrefix(body, "%Exm"), strings.HasPrefix(body, "%Exd"):
+			n += 2
+		default:
+			return n
+		}
+		if body = body[4:]; body != "" && strings.IndexByte("?*+{", body[0]) >= 0 {
+			return 0
+		}
+	}
+}

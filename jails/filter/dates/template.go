@@ -24,9 +24,11 @@ type template struct {
 	kind     kind
 	anchored bool
 	forms    []form
-	clock    bool // a match has a colon before a digit in it
-	after    byte // with a window, above 0: the window begins behind the first such byte
-	window   int  // above 0: a match lies in that many bytes at the line's beginning
+	clock    bool       // a match has a colon before a digit in it
+	hour     *[256]bool // what stands before the hour that a match's only such colon ends; nil: any
+	run      int        // digits in a row that a match has at least
+	after    byte       // with a window, above 0: the window begins behind the first such byte
+	window   int        // above 0: a match lies in that many bytes at the line's beginning
 	words    words
 	lead     *[256]bool // with a window: bytes that a date may begin with; nil: any
 }
@@ -38,6 +40,7 @@ type form struct {
 	literals []string
 	first    *[256]bool // bytes that the line must begin with; nil: any
 	bit      int        // in the scanner's answer
+	near     int        // above 0: a match lies in that many bytes at the line's beginning
 	fields   [numFields]int
 }
 
@@ -50,7 +53,7 @@ func build(p *piece) (*template, error) {
 		t.window = p.window
 		t.lead, t.after = p.lead, p.after
 	}
-	t.clock, t.words = p.clock, p.words
+	t.clock, t.hour, t.run, t.words = p.clock, p.hour, p.run, p.words
 	if len(p.places) > 0 {
 		for _, at := range p.places {
 			f, err := compileForm(p, at.look+p.regex)
@@ -58,7 +61,7 @@ func build(p *piece) (*template, error) {
 				return nil, err
 			}
 			if at.first != "" {
-				f.first = set(at.first)
+				f.first, f.near = set(at.first), p.window
 			}
 			if at.literal != "" {
 				f.literals = []string{at.literal}
