@@ -34,7 +34,7 @@ func plain(d *Detector) *Detector {
 	bit := 0
 	for _, t := range d.templates {
 		p := *t
-		p.window, p.lead, p.clock, p.after, p.hour, p.run = 0, nil, false, 0, nil, 0
+		p.window, p.lead, p.clock, p.after, p.hour, p.run, p.soon, p.sep = 0, nil, false, 0, nil, 0, 0, nil
 		p.forms = nil
 		for _, f := range t.forms {
 			f.bit, f.first, f.near = bit, nil, 0
@@ -65,7 +65,8 @@ func FuzzLooks(f *testing.F) {
 		"type=X msg=audit(1387288694.123:45): x", "20260114T100000,5 +0200", "1.2 - [31/Oct/2006:09:22:55 -0000] x", "a -- b -- - 2026-01-14 10:00:00",
 		"2026-01-14 10:00:00" + strings.Repeat(" ", 300) + "+0100", "\xff 10:00:00", "é2026-01-14 10:00:00", " 4/01/2026 10:00:00", "z Jan 14 10:00:00",
 		`1.2 - - [24/Nov/2026:09:59:58 +0000] "GET http://a:80/ 1:2:3:4" 401`, "x 24/Nov/20269:59:58 01/14/2026:9:59:58", "a:1 b=c:2 (3:4 5:6) 7:8 9:1 /2:3 -4:5 _6:7 .8:9 01-14-2026  9:59:58",
-		"at 260114  9:59:58", "x20260114-095958 1", "20260114T٠٩:59:58", "x ١٢345678T095958", "1387288694:30 x", "[1387288694] x", "Jan 4, 2026 1:02:03 pm", ":1", "1:1", "é1:1",
+		"at 260114  9:59:58", "x20260114-095958 1", "20260114T٠٩:59:58", "x ١٢345678T095958", "1387288694:30 x", "[1387288694] x", "Jan 4, 2026 1:02:03 pm", ":1", "1:1", "é1:1", "«€10:00:00 x", "😀😀1:2:3",
+		"[ 4/Nov/2026 09:59:58", "<1-2-2026 1:2:3", "  1/2/2026:1:2:3", "((01/02/2026:1:2:3", " 1:2:3 x", "<(12:00:00", "((( 1:2:3", "x1:2:3", "9:59:581387288694",
 	} {
 		f.Add(s)
 	}
@@ -74,6 +75,7 @@ func FuzzLooks(f *testing.F) {
 		"", "{^LN-BEG}", "^[^\\[]*\\[({DATE})\n{^LN-BEG}", "^[^\\[]*(\\[{DATE}\\s*\\])", "^(?:%Y-)?%m-%d[ T]%H:%M:%S(?:\\.%f)?", "(?:%H:%M)?%d|%Y",
 		"{^LN-BEG}%d %b|%Y", "{^LN-BEG}(?:%a)? %H:%M",
 		"%Exy%Exm%Exd  ?%k:%M", "@%l:%ExM %p", "x %%H:%M", "%Exd? %H:%M|%Y", "%b(?:T|  ?)%H:%M:%S", "%ExY%Exm+ %H:%M:%S",
+		"{^LN-BEG}%H:%M\n{^LN-BEG}%k:%M:%S\n{^LN-BEG}%d/%m %k:%M\n{^LN-BEG}%m-%d\n{EPOCH}\nLEPOCH\n{^LN-BEG}Epoch",
 	} {
 		d := mustCompile(f, pattern)
 		pairs = append(pairs, [2]*Detector{d, plain(d)})

@@ -6,6 +6,7 @@ import "bytes"
 // in it.
 type marks struct {
 	clock  bool    // a colon stands before a digit
+	first  int     // where the first such colon is
 	any    bool    // what stands before hours is not known
 	hours  [8]byte // what stands before one or two digits, a colon and a digit
 	n      int     // of hours
@@ -24,7 +25,9 @@ func (m *marks) read(line []byte) {
 		if !isDigit(line[at]) {
 			continue
 		}
-		m.clock = true
+		if !m.clock {
+			m.clock, m.first = true, at-1
+		}
 		before := at - 2
 		for before >= 0 && at-1-before <= 2 && isDigit(line[before]) {
 			before--
@@ -51,7 +54,7 @@ func (m *marks) note(c byte) {
 
 // allow reports whether a template may match the line that was read.
 func (m *marks) allow(t *template, line []byte) bool {
-	if t.clock && !m.clock {
+	if t.clock && (!m.clock || t.soon > 0 && m.first > t.soon) {
 		return false
 	}
 	if t.hour != nil && !m.any && !m.after(t.hour) {

@@ -26,6 +26,8 @@ type piece struct {
 	clock    bool // every match has a colon before a digit in it
 	hour     *[256]bool
 	run      int
+	soon     int
+	sep      *[256]bool
 	places   []place
 }
 
@@ -164,6 +166,9 @@ const endBound = `(?=\b|\W|$)`
 // whole fills in a template that is not made of %-tokens.
 func (p *piece) whole(bound bool, regex string, places []place, width int, lead string) {
 	p.anchored, p.window = bound, 8+width+8
+	if p.kind == epoch {
+		p.run = 10
+	}
 	p.lead = set(lead)
 	if bound {
 		p.regex = atLineBegin + `(` + regex + `)` + endBound
@@ -246,6 +251,10 @@ func (p *piece) calendar(pattern string) error {
 	if inLine {
 		p.window += 8
 		p.lead, p.words = leads(body)
+		p.sep = separators(body)
+		if p.clock {
+			p.soon = clockBy(body)
+		}
 	} else if mark, n := context(body); n > 0 && flags == "" {
 		rest := piece{bounded: true}
 		if _, err := rest.translate(pattern, body[n:]); err != nil {

@@ -1,6 +1,9 @@
 package dates
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // context recognises a pattern of the form ^[^x]*x, where the date follows the first x of the
 // line. It returns x, and where the rest of the pattern begins.
@@ -202,4 +205,33 @@ func digitsAtStart(body string) (n int) {
 			return 0
 		}
 	}
+}
+
+// clockBy returns where the colon behind the hour stands at most that a pattern behind {^LN-BEG}
+// begins with; 0: anywhere.
+func clockBy(body string) int {
+	for _, hour := range []string{"%H", "%I", "%k", "%l"} {
+		if strings.HasPrefix(body, hour+":%M") && safeBars(body) {
+			return 2*utf8.UTFMax + tokens[hour[1:]].width
+		}
+	}
+	return 0
+}
+
+// separators returns what follows the digits of the day or the month that a pattern behind
+// {^LN-BEG} begins with; nil: unknown.
+func separators(body string) *[256]bool {
+	rest, ok := strings.CutPrefix(body, "%d")
+	if !ok {
+		rest, ok = strings.CutPrefix(body, "%m")
+	}
+	if !ok || !safeBars(body) {
+		return nil
+	}
+	for _, sep := range []struct{ text, chars string }{{"(?P<_sep>[-/])", "-/"}, {"/%", "/"}, {"-%", "-"}} {
+		if strings.HasPrefix(rest, sep.text) && !strings.HasPrefix(rest, sep.text+"?") {
+			return set(sep.chars)
+		}
+	}
+	return nil
 }

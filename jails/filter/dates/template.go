@@ -27,6 +27,8 @@ type template struct {
 	clock    bool       // a match has a colon before a digit in it
 	hour     *[256]bool // what stands before the hour that a match's only such colon ends; nil: any
 	run      int        // digits in a row that a match has at least
+	soon     int        // above 0: the line's first colon before a digit is at most there
+	sep      *[256]bool // what follows the one or two digits that the date begins with; nil: any
 	after    byte       // with a window, above 0: the window begins behind the first such byte
 	window   int        // above 0: a match lies in that many bytes at the line's beginning
 	words    words
@@ -54,6 +56,7 @@ func build(p *piece) (*template, error) {
 		t.lead, t.after = p.lead, p.after
 	}
 	t.clock, t.hour, t.run, t.words = p.clock, p.hour, p.run, p.words
+	t.soon, t.sep = p.soon, p.sep
 	if len(p.places) > 0 {
 		for _, at := range p.places {
 			f, err := compileForm(p, at.look+p.regex)
@@ -199,7 +202,7 @@ func (t *template) mayBegin(line []byte) bool {
 		if c >= 0x80 {
 			return true
 		}
-		if t.lead[c] && (t.words == anyWord || !isLetter(c) || t.mayBeWord(line[i:])) {
+		if t.lead[c] && (t.words == anyWord || !isLetter(c) || t.mayBeWord(line[i:])) && (t.sep == nil || t.separated(line[i:])) {
 			return true
 		}
 		if isLetter(c) || isDigit(c) || c == '_' {
@@ -225,4 +228,18 @@ func (t *template) mayBeWord(text []byte) bool {
 		n++
 	}
 	return n != 2 && n < 6
+}
+
+// separated reports whether a text begins with one or two digits and a separator, perhaps behind a
+// blank.
+func (t *template) separated(text []byte) bool {
+	if text[0] == ' ' {
+		text = text[1:]
+	}
+	for n := range min(3, len(text)) {
+		if c := text[n]; !isDigit(c) {
+			return c >= 0x80 || n > 0 && t.sep[c]
+		}
+	}
+	return false
 }
