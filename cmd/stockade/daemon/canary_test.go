@@ -36,7 +36,7 @@ func say(t testing.TB, conn net.Conn, k control.CanaryKey, word string) {
 }
 
 func TestCanaryProvesItsWayAndNeverCounts(t *testing.T) {
-	s := serve(t, configText(2, true, "  - {name: sshd, filter: sshd, maxretry: 1}\n  - {name: again, filter: sshd, maxretry: 1}"))
+	s := serve(t, configText(2, true, sshd("sshd", ", maxretry: 1"), sshd("again", ", maxretry: 1")))
 	conn := s.connect()
 	if list, err := s.Canaries(t.Context()); err != nil || len(list) != 0 {
 		t.Fatalf("canaries = %v, %v", list, err)
@@ -101,7 +101,7 @@ func TestCanaryProvesItsWayAndNeverCounts(t *testing.T) {
 }
 
 func TestOverdueCanaryIsACondition(t *testing.T) {
-	s := serve(t, configText(2, true, "  - {name: sshd, filter: sshd}"))
+	s := serve(t, configText(2, true, sshd("sshd", "")))
 	k, err := s.CanaryKey(t.Context(), control.CanaryRequest{Source: "here"})
 	if err != nil {
 		t.Fatal(err)

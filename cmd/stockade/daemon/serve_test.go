@@ -172,3 +172,8 @@ jails:
   - {name: app, filter: {failregex: ['^failed login from <HOST>$']}, apps: [app], maxretry: %d, enforce: %t, findtime: 1h}
 %s`, maxretry, enforce, strings.Join(more, "\n"))
 }
+
+// sshd is a jail of the native filter that believes the user who runs the test, as it does root.
+func sshd(name, keys string) string {
+	return fmt.Sprintf("  - {name: %s, filter: sshd, origin: {uid: [%d]}%s}", name, os.Getuid(), keys)
+}

@@ -11,7 +11,7 @@ import (
 
 func TestShadowJailIsPromoted(t *testing.T) {
 	// sshd is there for its successes: a login of an address is known to every jail.
-	s := serve(t, configText(2, false, "  - {name: sshd, filter: sshd, enforce: false}"))
+	s := serve(t, configText(2, false, sshd("sshd", ", enforce: false")))
 	conn := s.connect()
 	for _, a := range []string{"198.18.0.1", "198.18.0.2", "198.18.0.3", "10.9.8.7", "104.16.1.1"} {
 		s.failures(conn, a, 2)

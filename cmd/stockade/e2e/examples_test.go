@@ -40,15 +40,25 @@ func TestExampleConfigs(t *testing.T) {
 		var verdict struct {
 			Problems []struct{ Path, Message string }
 		}
-		if err := json.Unmarshal([]byte(out), &verdict); err != nil || code != 0 {
-			t.Errorf("check %s exits with %d: %v\n%s", file, code, err, out)
+		if err := json.Unmarshal([]byte(out), &verdict); err != nil {
+			t.Errorf("check %s: %v\n%s", file, err, out)
 		}
-		for _, p := range verdict.Problems { // certificates are of the reader's making, and the action is off
+		want := 0
+		for _, p := range verdict.Problems {
+			// Certificates are of the reader's making, the action is off, and a plain user may not see
+			// which program wrote a line.
 			missing := strings.HasPrefix(p.Path, "listeners[") && strings.HasSuffix(p.Message, "serve does not start without it")
 			off := strings.HasPrefix(p.Path, "actions[") && strings.HasPrefix(p.Message, "it is off: ")
-			if !missing && !off {
+			plain := os.Geteuid() != 0 && strings.HasSuffix(p.Path, "origin.exe") && strings.Contains(p.Message, "it needs CAP_SYS_PTRACE")
+			if plain {
+				want = 2
+			}
+			if !missing && !off && !plain {
 				t.Errorf("check %s: %s: %s", file, p.Path, p.Message)
 			}
+		}
+		if code != want {
+			t.Errorf("check %s exits with %d, want %d:\n%s", file, code, want, out)
 		}
 	}
 }
