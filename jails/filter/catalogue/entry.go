@@ -75,7 +75,8 @@ type Sample struct {
 	User     string   `yaml:"user"`
 	Attempts int      `yaml:"attempts"`
 	// Escape says how the daemon writes what a client controls: json, quote (backslash before a
-	// quote or backslash), hex (\xHH), word (no white space), hostname. Empty: as it comes.
+	// quote or backslash), csv (a quote twice), hex (\xHH), word (no white space), hostname. Empty:
+	// as it comes.
 	Escape string `yaml:"escape"`
 }
 

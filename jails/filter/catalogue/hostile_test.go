@@ -119,6 +119,10 @@ func escapeAs(how, s string) string {
 			b.WriteByte('_')
 		case how == "hostname" && !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789.-_", rune(c)):
 			b.WriteByte('-')
+		case how == "csv" && c == '"':
+			b.WriteString(`""`)
+		case how == "csv" && (c == '\n' || c == 0):
+			b.WriteByte(' ')
 		case how == "json" && c == '"', (how == "json" || how == "quote") && c == '\\', how == "quote" && c == '"':
 			b.WriteString(`\` + string(rune(c)))
 		case how == "json" && c < ' ':
