@@ -121,7 +121,7 @@ func TestFilesCountAtTheirOwnTime(t *testing.T) {
 func TestRepeatedLinesAfterABreak(t *testing.T) {
 	r := newRig(t, 1)
 	e := r.line("login", "failed login from 198.51.100.7")
-	e.Stamp, e.Peer.Level = noon, receiver.LevelAddress
+	e.Stamp, e.Peer.Level = e.Received, receiver.LevelAddress
 	first := r.Open(false).(*Feed)
 	first.Put(e)
 	first.Put(e) // no break yet: the same line twice is two attempts
