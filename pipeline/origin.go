@@ -24,7 +24,7 @@ func (f *Feed) originOf(e *receiver.Entry) receiver.Origin {
 	if e.Form == decode.Journal || e.Form == decode.File {
 		return e.Origin // the journal's own word, or what the owner of the file proves
 	}
-	o := f.writers.Origin(&e.Peer)
+	o := f.writers.Origin(&e.Peer, e.Received)
 	if o.Known || len(e.SD) == 0 {
 		return o
 	}

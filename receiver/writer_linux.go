@@ -16,7 +16,6 @@ import (
 // within that time a process number is not another's. It belongs to one goroutine.
 type Writers struct {
 	known map[int64]writer
-	now   func() time.Time
 	root  string // of /proc, for tests
 }
 
@@ -43,16 +42,16 @@ var carriers = []string{
 
 // NewWriters returns an empty table.
 func NewWriters() *Writers {
-	return &Writers{known: make(map[int64]writer), now: time.Now, root: "/proc"}
+	return &Writers{known: make(map[int64]writer), root: "/proc"}
 }
 
-// Origin says who wrote a message on a unix socket. The kernel proves the uid; program and unit
+// Origin says who wrote a message on a unix socket that was received at now. The kernel proves the uid; program and unit
 // are empty where /proc no longer tells, or may not. The line of a carrier has an unknown origin.
-func (w *Writers) Origin(p *Peer) Origin {
+func (w *Writers) Origin(p *Peer, now time.Time) Origin {
 	if p.Level != LevelKernel || p.UID < 0 {
 		return Origin{}
 	}
-	x := w.look(p.PID)
+	x := w.look(p.PID, now)
 	if x.carrier {
 		return Origin{}
 	}
@@ -70,11 +69,10 @@ func ReadsPrograms() bool {
 	return data[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
 }
 
-func (w *Writers) look(pid int64) writer {
+func (w *Writers) look(pid int64, now time.Time) writer {
 	if pid <= 0 {
 		return writer{}
 	}
-	now := w.now()
 	if x, ok := w.known[pid]; ok && now.Before(x.until) {
 		return x
 	}

@@ -31,7 +31,7 @@ func TestWriters(t *testing.T) {
 	process("12", "", "rsyslogd", "0::/\n")
 	process("13", "/opt/own/relay", "relay", "0::/system.slice/docker.service\n")
 	now := time.Unix(1, 0)
-	w := &Writers{known: make(map[int64]writer), now: func() time.Time { return now }, root: root}
+	w := &Writers{known: make(map[int64]writer), root: root}
 	for _, tt := range []struct {
 		name string
 		peer Peer
@@ -46,20 +46,20 @@ func TestWriters(t *testing.T) {
 		{"a message without credentials", Peer{Level: LevelKernel, UID: -1}, Origin{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := w.Origin(&tt.peer); got != tt.want {
+			if got := w.Origin(&tt.peer, now); got != tt.want {
 				t.Errorf("origin = %+v, want %+v", got, tt.want)
 			}
 		})
 	}
 	peer := Peer{Level: LevelKernel, PID: 10}
-	if got := testing.AllocsPerRun(100, func() { w.Origin(&peer) }); got != 0 {
+	if got := testing.AllocsPerRun(100, func() { w.Origin(&peer, now) }); got != 0 {
 		t.Errorf("%v allocations for a known process", got)
 	}
 	if err := os.RemoveAll(filepath.Join(root, "10")); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(2 * writerKept)
-	if got := w.Origin(&peer); got.Exe != "" {
+	if got := w.Origin(&peer, now); got.Exe != "" {
 		t.Errorf("a process that is gone is still %q", got.Exe)
 	}
 }
