@@ -114,8 +114,15 @@ func lineDefaults() []string {
 	return out
 }
 
+// replaceFold replaces old, which is in upper case, however ASCII letters are written.
 func replaceFold(s, old, text string) string {
-	upper := strings.ToUpper(s)
+	folded := []byte(s) // of the same length, whatever the bytes are
+	for i, c := range folded {
+		if 'a' <= c && c <= 'z' {
+			folded[i] = c - 'a' + 'A'
+		}
+	}
+	upper := string(folded)
 	var b strings.Builder
 	for {
 		i := strings.Index(upper, old)
