@@ -90,9 +90,9 @@ func (p *parser) bounds(r *node) bool {
 		return false
 	}
 	from, to, comma := strings.Cut(p.text[p.at+1:p.at+end], ",")
-	var err error
+	ok := true
 	if from != "" {
-		if r.min, err = strconv.Atoi(from); err != nil {
+		if r.min, ok = count(from); !ok {
 			return false
 		}
 	}
@@ -103,12 +103,18 @@ func (p *parser) bounds(r *node) bool {
 		}
 		r.max = r.min
 	case to != "":
-		if r.max, err = strconv.Atoi(to); err != nil {
+		if r.max, ok = count(to); !ok {
 			return false
 		}
 	}
 	p.at += end + 1
 	return true
+}
+
+// count reads a number of repeats, which has no sign.
+func count(text string) (int, bool) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	return int(n), err == nil //nolint:gosec // 31 bits
 }
 
 func (p *parser) atom() *node {
