@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stockade/receiver"
+	"stockade/receiver/statefile"
 )
 
 const (
@@ -292,12 +293,7 @@ func (hs *histories) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, historyFile)
-	err = os.WriteFile(path+".tmp", text, 0o600)
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	if err != nil {
+	if err := statefile.Replace(filepath.Join(dir, historyFile), text, 0o600); err != nil {
 		return fmt.Errorf("save the clocks of the sources: %w", err)
 	}
 	return nil

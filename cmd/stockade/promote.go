@@ -13,6 +13,7 @@ import (
 
 	"stockade/cmd/stockade/config"
 	"stockade/cmd/stockade/control"
+	"stockade/receiver/statefile"
 )
 
 // promoted is the answer to `promote`.
@@ -122,28 +123,7 @@ func replaceFile(file, text string) (undo func() error, err error) {
 	}
 	undo = func() error { return os.Remove(file) }
 	if old, err := os.ReadFile(file); err == nil {
-		undo = func() error { return replace(file, old) }
+		undo = func() error { return statefile.Replace(file, old, 0o644) }
 	}
-	return undo, replace(file, []byte(text))
-}
-
-func replace(file string, text []byte) error {
-	dir := filepath.Dir(file)
-	f, err := os.CreateTemp(dir, ".promote-") // hidden files are not read
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return undo, statefile.Replace(file, []byte(text), 0o644)
 }

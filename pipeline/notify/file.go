@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
+
+	"stockade/receiver/statefile"
 )
 
 // fileMark begins every file of ours. A file without it belongs to somebody else and is left alone.
@@ -35,7 +35,7 @@ func (f file) send(context.Context, *message) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return permanent(err)
 	}
-	return replaceFile(f.cfg.Path, text)
+	return statefile.Replace(f.cfg.Path, text, 0o644)
 }
 
 // render writes the bans in the channel's format, one line each, in order of their addresses.
@@ -85,40 +85,4 @@ func word(s string) string {
 		}
 	}
 	return string(kept)
-}
-
-// replaceFile puts a whole new file in place of an old one, or leaves the old one as it is.
-func replaceFile(path string, text []byte) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".stockade-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = io.Copy(f, bytes.NewReader(text)); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("open %s to sync it: %w", dir, err)
-	}
-	defer func() { _ = d.Close() }()
-	return d.Sync()
 }

@@ -1,5 +1,6 @@
 // Package statefile keeps what a reader must remember across a restart: small values, one a
-// file, each with a checksum. A file is replaced as a whole or not at all.
+// file, each with a checksum. A file is replaced as a whole or not at all; Replace does the same
+// for texts that other programs read.
 package statefile
 
 import (
@@ -34,19 +35,29 @@ func Save(path, kind string, v any) error {
 	if len(data) > MaxSize {
 		return fmt.Errorf("save %q: %d bytes are more than %d", path, len(data), MaxSize)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
+	if err := Replace(path, data, 0o600); err != nil {
 		return fmt.Errorf("save %q: %w", path, err)
 	}
+	return nil
+}
+
+// Replace puts a whole new file with that mode in place of an old one, or leaves the old one as it
+// is: the new one is synced under a hidden name in the same folder before it takes the name.
+func Replace(path string, data []byte, mode fs.FileMode) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("save %q: %w", path, errors.Join(err, os.Remove(f.Name())))
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return syncFolder(filepath.Dir(path))
+	return syncFolder(dir)
 }
 
 func syncFolder(dir string) error {

@@ -79,3 +79,26 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestReplaceSetsTheModeAndLeavesNothingBeside(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "list")
+	for _, text := range []string{"one", "two"} {
+		if err := Replace(path, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if data, readErr := os.ReadFile(path); err != nil || readErr != nil || string(data) != text || info.Mode().Perm() != 0o640 {
+			t.Errorf("%q, %v, %v, %v", data, info, err, readErr)
+		}
+	}
+	if err := os.Mkdir(path+".d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path+".d", []byte("x"), 0o640); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("%v, %v", left, err)
+	}
+}

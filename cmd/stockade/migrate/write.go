@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"stockade/receiver/statefile"
 )
 
 // FileName is what the file of a migration is called in conf.d.
@@ -37,7 +39,7 @@ func (r *Result) Write(folder string, replace bool) error {
 	if r.Secret {
 		mode = 0o600
 	}
-	if err := replaceFile(path, r.Text, mode); err != nil {
+	if err := statefile.Replace(path, r.Text, mode); err != nil {
 		if made != "" {
 			_ = os.RemoveAll(made) // holds nothing: it was made above
 		}
@@ -56,40 +58,4 @@ func makeFolder(folder string) (made string, err error) {
 		made = p
 	}
 	return made, os.MkdirAll(folder, 0o755) //nolint:gosec // as /etc/stockade is
-}
-
-// replaceFile puts a whole new file in place of an old one, or leaves the old one as it is.
-func replaceFile(path string, text []byte, mode fs.FileMode) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(text); err != nil {
-		return err
-	}
-	if err = f.Chmod(mode); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	return d.Sync()
 }
