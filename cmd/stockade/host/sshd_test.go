@@ -8,19 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// require skips the test when something is missing; under STOCKADE_REQUIRE=all it fails.
-func require(t testing.TB, ok bool, reason string) {
-	t.Helper()
-	switch {
-	case ok:
-	case os.Getenv("STOCKADE_REQUIRE") == "all":
-		t.Fatal(reason)
-	default:
-		t.Skip(reason)
-	}
-}
+	"stockade/cmd/stockade/e2e/rig"
+)
 
 const insideVariable = "STOCKADE_TEST_HOST_INSIDE"
 
@@ -31,11 +21,8 @@ func TestRealSSHD(t *testing.T) {
 		realSSHD(t, dir)
 		return
 	}
-	require(t, os.Geteuid() == 0, "needs root: namespaces of its own")
-	for _, name := range []string{"sshd", "ssh", "ssh-keygen", "unshare", "ip"} {
-		_, err := exec.LookPath(name)
-		require(t, err == nil, "needs the program "+name)
-	}
+	rig.RequireRoot(t)
+	rig.RequirePrograms(t, "sshd", "ssh", "ssh-keygen", "unshare", "ip")
 	const setup = `set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/sshd

@@ -11,35 +11,22 @@ import (
 	"sync"
 	"testing"
 	"time"
-)
 
-// require skips the test when something is missing; under STOCKADE_REQUIRE=all it fails.
-func require(t testing.TB, ok bool, reason string) {
-	t.Helper()
-	switch {
-	case ok:
-	case os.Getenv("STOCKADE_REQUIRE") == "all":
-		t.Fatal(reason)
-	default:
-		t.Skip(reason)
-	}
-}
+	"stockade/cmd/stockade/e2e/rig"
+)
 
 // requireWorld skips the test where the world cannot be made.
 func requireWorld(t testing.TB) {
 	t.Helper()
-	require(t, os.Geteuid() == 0, "needs root: namespaces of its own")
-	for _, name := range []string{"rsyslogd", "logger", "unshare", "ip", "tar", "hostname", "setpriv"} {
-		_, err := exec.LookPath(name)
-		require(t, err == nil, "needs the program "+name)
-	}
+	rig.RequireRoot(t)
+	rig.RequirePrograms(t, "rsyslogd", "logger", "unshare", "ip", "tar", "hostname", "setpriv")
 }
 
 // requireDriver skips the test where rsyslog lacks a TLS driver.
 func requireDriver(t testing.TB, module string) {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/*/rsyslog/" + module)
-	require(t, len(found) > 0, "needs rsyslog's "+module+" (packages rsyslog-openssl, rsyslog-gnutls)")
+	rig.Require(t, len(found) > 0, "needs rsyslog's "+module+" (packages rsyslog-openssl, rsyslog-gnutls)")
 }
 
 // commands returns the shell block of a README that begins with "# pki:".

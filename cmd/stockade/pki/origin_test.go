@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"stockade/receiver/decode"
+
+	"stockade/cmd/stockade/e2e/rig"
 )
 
 const originExample = "../../../examples/rsyslog-origin.conf"
@@ -18,7 +20,7 @@ const originExample = "../../../examples/rsyslog-origin.conf"
 func TestOriginExample(t *testing.T) {
 	rsyslogd := "/usr/sbin/rsyslogd"
 	_, err := os.Stat(rsyslogd)
-	require(t, err == nil, "needs the program rsyslogd")
+	rig.Require(t, err == nil, "needs the program rsyslogd")
 	requireDriver(t, "lmnsd_ossl.so")
 	text, err := os.ReadFile(originExample)
 	if err != nil {
