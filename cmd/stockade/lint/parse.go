@@ -90,7 +90,7 @@ func (p *parser) bounds(r *node) bool {
 		return false
 	}
 	from, to, comma := strings.Cut(p.text[p.at+1:p.at+end], ",")
-	ok := true
+	var ok bool
 	if from != "" {
 		if r.min, ok = count(from); !ok {
 			return false
