@@ -185,3 +185,24 @@ func TestLogSectionIsReloaded(t *testing.T) {
 	}
 	s.failures(s.connect(), "198.18.0.1", 1) // the inputs are open again
 }
+
+// TestMessagesThatNameAPeerAreBounded: what net/http says of failed handshakes is another message each.
+func TestMessagesThatNameAPeerAreBounded(t *testing.T) {
+	var lim limiter
+	now := time.Now()
+	logged := 0
+	for i := range 100_000 {
+		if lim.allow(fmt.Sprintf("http: TLS handshake error from 192.0.2.1:%d: EOF", i), now) {
+			logged++
+		}
+	}
+	if len(lim.by) > maxMessages+1 {
+		t.Errorf("%d messages are remembered, want at most %d", len(lim.by), maxMessages+1)
+	}
+	if want := maxMessages + logBurst; logged != want {
+		t.Errorf("%d were logged, want %d", logged, want)
+	}
+	if left := lim.take(); len(left) != 1 || left["other messages"] != int64(100_000-logged) {
+		t.Errorf("left out: %v", left)
+	}
+}

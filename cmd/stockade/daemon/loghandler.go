@@ -75,8 +75,12 @@ const (
 	logRate  = 500
 )
 
+// maxMessages is how many messages are told apart; all others share one allowance.
+const maxMessages = 512
+
 // limiter bounds how often each message is logged: under attack a line each ban would fill the disk.
-// Messages are constants of this program, so there are few. The zero value is ready.
+// Messages are constants of this program, save those of net/http, which name the peer of a failed
+// handshake. The zero value is ready.
 type limiter struct {
 	mu sync.Mutex
 	by map[string]*allowance
@@ -90,6 +94,9 @@ type allowance struct {
 func (l *limiter) allow(message string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.by[message] == nil && len(l.by) >= maxMessages {
+		message = "other messages"
+	}
 	a := l.by[message]
 	if a == nil {
 		if l.by == nil {
