@@ -94,7 +94,7 @@ func FuzzScript(f *testing.F) {
 	}
 	v := &values{ban: Ban{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Matches: []string{"QQ'\"`$(QQ)\nQQ"}, User: "QQ;QQ"}}
 	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(text, "QQ") || len(text) > 4096 {
+		if strings.Contains(strings.ToUpper(text), "QQ") || len(text) > 4096 { // names of tags become upper case
 			return
 		}
 		s, err := newScript(text)
