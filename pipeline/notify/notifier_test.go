@@ -159,7 +159,8 @@ func TestWebhookUnderAThousandBansASecond(t *testing.T) {
 		Config{Name: "dead", Type: TypeWebhook, URL: "http://127.0.0.1:9/", Digest: 50 * time.Millisecond},
 	)
 	sent, slowest := flood(n)
-	eventually(t, "every event is counted", func() bool { return counted.Load() == int64(sent) })
+	// The server has counted a request before the answer to it is counted here.
+	eventually(t, "every event is counted", func() bool { return counted.Load() == int64(sent) && n.Stats()[0].Sent == int64(sent) })
 	t.Logf("%d events in %d requests, slowest Post %s", sent, requests.Load(), slowest)
 	if requests.Load() > 40 {
 		t.Errorf("%d requests", requests.Load())
@@ -174,7 +175,7 @@ func TestWebhookUnderAThousandBansASecond(t *testing.T) {
 		}
 		c.mu.Unlock()
 	}
-	if s := n.Stats(); s[0].Sent != int64(sent) || s[1].Sent != 0 {
+	if s := n.Stats(); s[1].Sent != 0 {
 		t.Errorf("stats %+v", s)
 	}
 	if err := n.Test(t.Context(), "dead"); err == nil {
