@@ -63,6 +63,7 @@ func (a *app) printExplain(e control.Explain) error {
 	for _, x := range e.Earlier {
 		add(evidenceTable("EARLIER EVIDENCE", x.Evidence))
 	}
+	add(patternsTable(e))
 	refused := table{{"REFUSED", "BY", "REASON", "TIMES", "LINE"}}
 	for _, r := range e.Refused {
 		by := "source " + string(r.Source)
@@ -117,8 +118,42 @@ func evidenceTable(head string, list []control.Evidence) table {
 	t := table{{head, "JAIL", "SOURCE", "TRUST", "ORIGIN", "PATTERN", "LINE"}}
 	for _, v := range list {
 		t = append(t, []string{
-			shortTime(v.Time), v.Jail, v.Source, v.Trust, string(v.Origin), number(int64(v.Pattern)), v.Raw,
+			shortTime(v.Time), v.Jail, v.Source, v.Trust, string(v.Origin), patternName(v), v.Raw,
 		})
+	}
+	return t
+}
+
+// patternName is the name under which a pattern is found again: the one that `filters NAME` shows, or
+// its number among the failregex lines, counted as the report of `regex` counts them.
+func patternName(v control.Evidence) string {
+	n := number(int64(v.Pattern) + 1)
+	switch {
+	case v.Name != "":
+		return string(v.Name)
+	case v.Expr != "":
+		return "failregex " + n
+	}
+	return "pattern " + n // its jail is gone
+}
+
+// patternsTable says where the patterns of the evidence are written, each once.
+func patternsTable(e control.Explain) table {
+	t := table{{"PATTERN", "JAIL", "FILTER", "READS"}}
+	seen := make(map[[2]string]bool)
+	add := func(list []control.Evidence) {
+		for _, v := range list {
+			key := [2]string{v.Jail, patternName(v)}
+			if v.Expr == "" || seen[key] {
+				continue // the jail is gone, or listed
+			}
+			seen[key] = true
+			t = append(t, []string{key[1], v.Jail, string(v.Filter), string(v.Expr)})
+		}
+	}
+	add(e.Evidence)
+	for _, x := range e.Earlier {
+		add(x.Evidence)
 	}
 	return t
 }

@@ -51,7 +51,9 @@ type Evidence struct {
 	User     Text      `json:"user"`
 	Raw      string    `json:"raw"`     // hostile: escape before showing
 	Pattern  int       `json:"pattern"` // from 0
+	Name     Text      `json:"name"`    // the pattern's name in its native filter; null: it has none
 	Expr     Text      `json:"expr"`    // the pattern as it is written now, null when the jail is gone
+	Filter   Text      `json:"filter"`  // of the jail now, as Jail.Filter; null when the jail is gone
 }
 
 // Ignored is a jail that never counts the address.

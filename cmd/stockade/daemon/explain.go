@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	"stockade/cmd/stockade/doctor"
 	"stockade/firewall"
 	"stockade/firewall/nft"
+	"stockade/jails/filter"
 	"stockade/jails/state"
 	"stockade/receiver"
 )
@@ -87,27 +87,32 @@ func (d *daemon) window(w *state.Window) control.Window {
 	return out
 }
 
-// patterns are the texts of the patterns in force, by jail.
-type patterns map[string][]string
+// patterns are the filters in force and what they are made of, by jail.
+type patterns map[string]jailPatterns
+
+type jailPatterns struct {
+	filter string
+	list   []filter.PatternInfo
+}
 
 func (d *daemon) patterns() patterns {
 	m := make(patterns)
 	for _, b := range d.current.get().bound {
-		for _, p := range b.Filter.Patterns() {
-			m[b.Jail.Name] = append(m[b.Jail.Name], cmp.Or(p.Text, p.Name))
-		}
+		m[b.Jail.Name] = jailPatterns{filterName(b.Jail), b.Filter.Patterns()}
 	}
 	return m
 }
 
 func (p patterns) all(jail string, list []state.Evidence) (out []control.Evidence) {
+	now := p[jail]
 	for _, e := range list {
 		v := control.Evidence{
 			Jail: jail, Time: e.Time, Received: e.Received, Source: e.Source, Trust: e.Trust,
 			Origin: control.Text(e.Origin), User: control.Text(e.User), Raw: e.Raw, Pattern: e.Pattern,
+			Filter: control.Text(now.filter),
 		}
-		if texts := p[jail]; e.Pattern >= 0 && e.Pattern < len(texts) {
-			v.Expr = control.Text(texts[e.Pattern])
+		if e.Pattern >= 0 && e.Pattern < len(now.list) {
+			v.Name, v.Expr = control.Text(now.list[e.Pattern].Name), control.Text(now.list[e.Pattern].Text)
 		}
 		out = append(out, v)
 	}

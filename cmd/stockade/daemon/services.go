@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -108,18 +109,17 @@ func (d *daemon) Jails(context.Context) ([]control.Jail, error) {
 				apps = bound.Filter.Apps()
 			}
 		}
-		filter := j.Filter.Name
-		if filter == "" {
-			filter = "inline"
-		}
 		list = append(list, control.Jail{
-			Name: j.Name, Filter: filter, Enabled: j.Enabled, Enforce: j.Enforce,
+			Name: j.Name, Filter: filterName(j), Enabled: j.Enabled, Enforce: j.Enforce,
 			MaxRetry: int64(t.MaxRetry), FindTime: control.SecondsOf(t.FindTime), BanTime: control.SecondsOf(t.BanTime),
 			Ports: ports(j.Scope), MinTrust: j.MinTrust.String(), Apps: apps,
 		})
 	}
 	return list, nil
 }
+
+// filterName is where the patterns of a jail are written.
+func filterName(j *jails.Jail) string { return cmp.Or(j.Filter.Name, "inline") }
 
 func ports(scope string) []string {
 	if scope == "" {

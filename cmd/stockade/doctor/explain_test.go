@@ -52,7 +52,7 @@ func TestAnswersOfARunningDaemon(t *testing.T) {
 	e := h.explain("192.0.2.77", "banned and in the kernel", func(e control.Explain) bool {
 		return e.Banned && len(e.Kernel) == 1 && e.Kernel[0].Present && e.Bans[0].Enforced
 	})
-	if len(e.Evidence) != 1 || e.Evidence[0].Expr != `^bad from <HOST>$` || !strings.Contains(e.Evidence[0].Raw, "bad from 192.0.2.77") ||
+	if len(e.Evidence) != 1 || e.Evidence[0].Expr != `^bad from <HOST>$` || e.Evidence[0].Filter != "inline" || e.Evidence[0].Name != "" || !strings.Contains(e.Evidence[0].Raw, "bad from 192.0.2.77") ||
 		e.Evidence[0].Source != "web" || e.Evidence[0].Trust != "address" {
 		t.Errorf("evidence: %+v", e.Evidence)
 	}

@@ -179,7 +179,8 @@ func (f *Fake) Explain(_ context.Context, t control.Target) (control.Explain, er
 			First: Now.Add(-2 * time.Minute), Last: Now.Add(-time.Minute), Left: 2, Until: control.Moment(Now.Add(8 * time.Minute))}}
 		e.Evidence = []control.Evidence{{Jail: "sshd", Time: Now.Add(-time.Minute), Received: Now.Add(-time.Minute),
 			Source: "this-host", Trust: "kernel", Origin: "uid 0", User: "root",
-			Raw: "sshd[7]: Failed password for root\x1b[2J\u009b31m from 198.51.100.9 port 22 ssh2"}}
+			Raw:  "sshd[7]: Failed password for root\x1b[2J\u009b31m from 198.51.100.9 port 22 ssh2",
+			Name: "failed", Expr: "Failed {method} for {user*} from {addr} port {port}", Filter: "sshd", Pattern: 2}}
 	case "198.51.100.20":
 		e.Refused = []control.Refused{{Source: "web1", Reason: "app_not_granted", Count: 3, Last: Now.Add(-time.Minute),
 			Sample: "<38>cron[1]: bad \x1b[2J from 198.51.100.20", Remedy: "if source web1 may speak for that app, add it to its apps"}}
