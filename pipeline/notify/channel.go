@@ -44,6 +44,7 @@ type channel struct {
 	retries int
 	pause   time.Duration // after the first failed attempt
 	keep    int
+	whois   *registry // nil: nobody is asked
 
 	wake chan struct{} // capacity 1
 	quit func()        // ends the goroutine; set by the Notifier that started it
@@ -84,6 +85,7 @@ func newChannel(c Config, o *Options, host string) (*channel, error) {
 		ch.sink, err = newWebhook(&ch.cfg)
 	case TypeMail:
 		ch.sink = mailer{&ch.cfg}
+		ch.whois, err = newRegistry(&c.Whois)
 	case TypeFile:
 		ch.digest, perMinute = defaultWrite, maxRate
 		ch.sink = file{&ch.cfg, o.Bans}
@@ -198,9 +200,18 @@ func (c *channel) runDigests(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		if m := c.take(all); m != nil {
-			c.deliver(ctx, m)
+		m := c.take(all)
+		if m == nil {
+			continue
 		}
+		if c.whois != nil {
+			m.registry = c.whois.describe(ctx, m)
+		}
+		if ctx.Err() != nil {
+			c.lastWord(ctx, m)
+			break
+		}
+		c.deliver(ctx, m)
 	}
 	if m := c.take(true); m != nil {
 		c.lastWord(ctx, m)

@@ -38,6 +38,7 @@ type Config struct {
 	To              []string `yaml:"to"`
 	TLS             string   `yaml:"tls"`              // starttls, tls, none
 	CredentialsFile string   `yaml:"credentials_file"` // two lines: user, password; read at each message
+	Whois           Whois    `yaml:"whois"`            // of the address that a mail is about; off
 
 	Path   string `yaml:"path"`
 	Format string `yaml:"format"` // list, hosts.deny, nginx, mikrotik
@@ -190,6 +191,7 @@ func (v validator) strangers() {
 		{"to", TypeMail, v.To != nil},
 		{"tls", TypeMail, v.TLS != ""},
 		{"credentials_file", TypeMail, v.CredentialsFile != ""},
+		{"whois", TypeMail, v.Whois != Whois{}},
 		{"path", TypeFile, v.Path != ""},
 		{"format", TypeFile, v.Format != ""},
 		{"command", TypeExec, v.Command != nil},
@@ -271,6 +273,12 @@ func (v validator) mail() {
 		v.address(fmt.Sprintf("to[%d]", i), to)
 	}
 	v.secret("credentials_file", v.CredentialsFile)
+	v.between("whois.timeout", v.Whois.Timeout, time.Second, maxLookUp)
+	if v.Whois.Server != "" {
+		if _, err := whoisAddress(v.Whois.Server); err != nil {
+			v.fault("whois.server", "%q is neither a host nor host:port, such as whois.ripe.net", clip(v.Whois.Server))
+		}
+	}
 }
 
 func (v validator) address(key, text string) {

@@ -82,6 +82,9 @@ func mailBody(m *message) string {
 			b.WriteString("  " + line + "\n")
 		}
 	}
+	if m.registry != "" {
+		b.WriteString("\n" + m.registry)
+	}
 	return b.String()
 }
 

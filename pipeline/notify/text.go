@@ -106,6 +106,8 @@ type message struct {
 	events []Event // the oldest; at least one
 	counts map[Kind]int
 	total  int // events, those that are not kept among them
+
+	registry string // what a registry says of the address, in clean lines
 }
 
 func (m *message) digest() bool { return m.total > 1 }

@@ -132,7 +132,7 @@ func (t *translator) mail(a *Action, r *JailReport) string {
 	})
 	r.replaced("action "+a.Name, "notify: "+name+", by SMTP to "+server, "many bans become one digest; the mail has the lines that led to the ban")
 	if strings.Contains(a.Name, "whois") || strings.Contains(a.Name, "geoip") {
-		r.different("whois in mails", "not looked up", "each lookup would wait for a stranger's server")
+		r.different("whois in mails", "not looked up", "it tells a stranger's server whom you ban: whois: {enabled: true} of the channel turns it on")
 	}
 	return name
 }
