@@ -13,10 +13,6 @@ import (
 	"stockade/receiver/decode"
 )
 
-// originID is the SD-ID of the structured data in which a source that vouches names the writer of
-// a line (32473 is the enterprise number of documentation, RFC 5612).
-const originID = "origin@32473"
-
 // originOf says who wrote the entry, as far as something trustworthy vouches for it: the kernel
 // for a message on a unix socket, or the source where it is configured to. An origin that a source
 // names without that right is ignored and counted.
@@ -28,7 +24,7 @@ func (f *Feed) originOf(e *receiver.Entry) receiver.Origin {
 	if o.Known || len(e.SD) == 0 {
 		return o
 	}
-	uid, exe := decode.Params(e.SD, originID, "uid", "exe", f.scratch[:0])
+	uid, exe := decode.Origin(e.SD, f.scratch[:0])
 	if uid == nil {
 		return o
 	}

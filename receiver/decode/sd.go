@@ -6,78 +6,80 @@ import "bytes"
 // with more of them is malformed.
 const maxElements = 32
 
-// sdScanner walks over structured data (RFC 5424 section 6.3).
-type sdScanner struct {
-	b []byte
-	i int
+// endsName are the bytes that no SD-NAME holds (RFC 5424 section 6.3).
+var endsName = func() (ends [256]bool) {
+	for c := range ' ' + 1 {
+		ends[c] = true
+	}
+	ends['='], ends[']'], ends['"'] = true, true, true
+	return ends
+}()
+
+// nameEnd returns where the SD-NAME that begins at b[i] ends: at i when there is none.
+func nameEnd(b []byte, i int) int {
+	for i < len(b) && !endsName[b[i]] {
+		i++
+	}
+	return i
 }
 
-// element enters the next element and returns its SD-ID; false at the end or at an error.
-func (s *sdScanner) element() ([]byte, bool) {
-	if s.i >= len(s.b) || s.b[s.i] != '[' {
-		return nil, false
+// element enters the element that begins at b[i] and returns its SD-ID and the index behind it, -1
+// when it is broken. Parameters follow as long as there are more, then leave.
+func element(b []byte, i int) (id []byte, next int) {
+	if b[i] != '[' {
+		return nil, -1
 	}
-	s.i++
-	return s.name()
+	next = nameEnd(b, i+1)
+	if next == i+1 {
+		return nil, -1
+	}
+	return b[i+1 : next], next
 }
 
-// name reads an SD-NAME.
-func (s *sdScanner) name() ([]byte, bool) {
-	from := s.i
-	for s.i < len(s.b) && s.b[s.i] > ' ' && s.b[s.i] != '=' && s.b[s.i] != ']' && s.b[s.i] != '"' {
-		s.i++
+// param reads the parameter behind the space at b[i]. next is the index behind it, -1 when it is broken.
+func param(b []byte, i int) (name, value []byte, next int) {
+	i++
+	end := nameEnd(b, i)
+	if end == i || len(b)-end < 3 || b[end] != '=' || b[end+1] != '"' {
+		return nil, nil, -1
 	}
-	return s.b[from:s.i], s.i > from
-}
-
-// param reads the next parameter of the entered element. more is false when the element has ended
-// (s.i stands behind its "]") or is broken (ok is false).
-func (s *sdScanner) param() (name, value []byte, more, ok bool) {
-	if s.i >= len(s.b) {
-		return nil, nil, false, false
-	}
-	if s.b[s.i] == ']' {
-		s.i++
-		return nil, nil, false, true
-	}
-	if s.b[s.i] != ' ' {
-		return nil, nil, false, false
-	}
-	s.i++
-	if name, ok = s.name(); !ok || len(s.b)-s.i < 3 || s.b[s.i] != '=' || s.b[s.i+1] != '"' {
-		return nil, nil, false, false
-	}
-	s.i += 2
-	from := s.i
-	for s.i < len(s.b) && s.b[s.i] != '"' {
-		if s.b[s.i] == '\\' {
-			s.i++
+	name = b[i:end]
+	from := end + 2
+	for i = from; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			return name, b[from:i:i], i + 1
+		case '\\':
+			i++ // what it escapes
 		}
-		s.i++
 	}
-	if s.i >= len(s.b) {
-		return nil, nil, false, false
+	return nil, nil, -1
+}
+
+// more reports whether a parameter follows at b[i]; none does at -1.
+func more(b []byte, i int) bool { return i >= 0 && i < len(b) && b[i] == ' ' }
+
+// leave returns the index behind the element whose last parameter ended at b[i], -1 when it is broken.
+func leave(b []byte, i int) (next int) {
+	if i < 0 || i >= len(b) || b[i] != ']' {
+		return -1
 	}
-	s.i++
-	return name, s.b[from : s.i-1], true, true
+	return i + 1
 }
 
 // checkSD returns the length of the structured data that b begins with, 0 when it is broken, and
 // whether it is clean: unbroken and without duplicate IDs.
 func checkSD(b []byte) (n int, clean bool) {
-	s := sdScanner{b: b}
 	var ids [maxElements][]byte
 	clean = true
-	count := 0
-	for s.i < len(b) && b[s.i] == '[' {
-		id, ok := s.element()
-		if !ok {
-			return 0, false
+	i, count := 0, 0
+	for i < len(b) && b[i] == '[' {
+		id, next := element(b, i)
+		for more(b, next) {
+			_, _, next = param(b, next)
 		}
-		for more := true; more; {
-			if _, _, more, ok = s.param(); !ok {
-				return 0, false
-			}
+		if i = leave(b, next); i < 0 {
+			return 0, false
 		}
 		if count == maxElements {
 			clean = false
@@ -91,74 +93,61 @@ func checkSD(b []byte) (n int, clean bool) {
 		ids[count] = id
 		count++
 	}
-	if s.i < len(b) && b[s.i] != ' ' {
+	if i < len(b) && b[i] != ' ' {
 		return 0, false
 	}
-	return s.i, clean
+	return i, clean
 }
 
-// Param looks up one parameter of structured data (Message.SD), appends its unescaped value to
-// dst and returns the result. It returns dst as it was, and false, when the parameter is absent,
-// when the structured data is broken, and when the answer is ambiguous: the SD-ID, or the name
-// inside its element, occurs twice. It allocates only when dst has no room.
-func Param(sd []byte, id, name string, dst []byte) ([]byte, bool) {
-	values, found := raw(sd, id, [2]string{name})
-	if !found[0] {
-		return dst, false
+// Origin reads what structured data (Message.SD) says of the writer of a line: uid and exe of its
+// element origin@32473 (the enterprise number of documentation, RFC 5612), unescaped. They are parts
+// of sd where nothing is escaped, else appended to dst. One is nil when it is absent, when the
+// structured data is broken, and when the answer is ambiguous: the element, or the name inside it,
+// occurs twice. It allocates only when dst has no room.
+func Origin(sd, dst []byte) (uid, exe []byte) {
+	var elements, uids, exes int
+	for i := 0; i < len(sd); {
+		id, next := element(sd, i)
+		ours := string(id) == "origin@32473"
+		if ours {
+			elements++
+		}
+		for more(sd, next) {
+			var name, value []byte
+			name, value, next = param(sd, next)
+			if !ours {
+				continue
+			}
+			switch string(name) {
+			case "uid":
+				uid, uids = value, uids+1
+			case "exe":
+				exe, exes = value, exes+1
+			}
+		}
+		if i = leave(sd, next); i < 0 {
+			return nil, nil
+		}
 	}
-	return appendUnescaped(dst, values[0]), true
+	if elements != 1 || uids != 1 {
+		uid = nil
+	}
+	if elements != 1 || exes != 1 {
+		exe = nil
+	}
+	uid, dst = unescaped(uid, dst)
+	exe, _ = unescaped(exe, dst)
+	return uid, exe
 }
 
-// Params looks up two parameters of one element in one pass, each as Param does. What is found is
-// appended to dst, one after the other; an absent one is nil.
-func Params(sd []byte, id, first, second string, dst []byte) (a, b []byte) {
-	values, found := raw(sd, id, [2]string{first, second})
-	if found[0] {
-		dst = appendUnescaped(dst, values[0])
-		a = dst[:len(dst):len(dst)]
+// unescaped returns v without its escapes, as a part of what it appends to dst where it has any.
+func unescaped(v, dst []byte) (value, rest []byte) {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v, dst
 	}
-	if found[1] {
-		from := len(dst)
-		dst = appendUnescaped(dst, values[1])
-		b = dst[from:]
-	}
-	return a, b
-}
-
-// raw finds parameters of an element as they are written, and says of each whether it is there, once.
-// An empty name is never there.
-func raw(sd []byte, id string, names [2]string) (values [2][]byte, found [2]bool) {
-	s := sdScanner{b: sd}
-	ids, count := 0, [2]int{}
-	for s.i < len(sd) {
-		eid, ok := s.element()
-		if !ok {
-			return values, found
-		}
-		match := string(eid) == id
-		if match {
-			ids++
-		}
-		for {
-			pname, v, more, ok := s.param()
-			if !ok {
-				return values, found
-			}
-			if !more {
-				break
-			}
-			for i := range names {
-				if match && string(pname) == names[i] {
-					values[i] = v
-					count[i]++
-				}
-			}
-		}
-	}
-	for i := range found {
-		found[i] = ids == 1 && count[i] == 1
-	}
-	return values, found
+	from := len(dst)
+	dst = appendUnescaped(dst, v)
+	return dst[from:len(dst):len(dst)], dst
 }
 
 // appendUnescaped appends a PARAM-VALUE without its escapes: a backslash before '"', '\' and ']'.

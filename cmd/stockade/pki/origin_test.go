@@ -98,8 +98,8 @@ func TestOrigin(t *testing.T) {
 		if !bytes.Contains(m.Text, []byte("198.51.100.")) {
 			continue // rsyslog's own
 		}
-		uid, ok := decode.Param(m.SD, "origin@32473", "uid", nil)
-		if !ok {
+		uid, _ := decode.Origin(m.SD, nil)
+		if uid == nil {
 			t.Errorf("no origin in %s", line)
 		}
 		byUID[string(uid)]++
