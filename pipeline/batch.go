@@ -13,7 +13,11 @@ import (
 const (
 	batchLines = 256      // lines of one batch at most
 	batchBytes = 64 << 10 // a batch is handed on once its text is longer
-	batchQueue = 256      // batches that wait for one worker at most
+
+	// Batches that wait for one worker at most. Those of streams are few, so that a worker finds what
+	// it reads in the processor's cache: their senders can wait.
+	streamQueue   = 6
+	datagramQueue = 256
 )
 
 // span is a part of a batch's buffer.

@@ -159,6 +159,12 @@ func TestHistoriesOutliveARestart(t *testing.T) {
 	}
 }
 
+// repeats is what a history says of a line.
+func repeats(h *history, e *receiver.Entry, c *connection) bool {
+	_, repeated := h.at(e, c)
+	return repeated
+}
+
 func TestWhichLinesAreRepetitions(t *testing.T) {
 	fine := noon.Add(123456 * time.Microsecond)
 	for _, tt := range []struct {
@@ -183,7 +189,7 @@ func TestWhichLinesAreRepetitions(t *testing.T) {
 			e.Stamp, e.Text = tt.stamp, []byte("login failure for user root from 192.0.2.7 via ssh")
 			first := h.connect()
 			for range 2 {
-				if h.repeated(e, first) {
+				if repeats(&h, e, first) {
 					t.Fatal("a connection does not repeat itself")
 				}
 			}
@@ -192,17 +198,17 @@ func TestWhichLinesAreRepetitions(t *testing.T) {
 			if tt.speak {
 				other := *e
 				other.Text, other.Stamp = []byte("another"), noon
-				h.repeated(&other, second)
-				h.repeated(&other, first)
+				repeats(&h, &other, second)
+				repeats(&h, &other, first)
 			}
 			for i, want := range tt.want {
-				if got := h.repeated(e, second); got != want {
+				if got := repeats(&h, e, second); got != want {
 					t.Errorf("time %d: repeated = %v, want %v", i+1, got, want)
 				}
 			}
 			h.ended(second, broken)
 			third := h.connect()
-			if got, want := h.repeated(e, third), tt.stamp != (time.Time{}) && tt.level != receiver.LevelKernel; got != want {
+			if got, want := repeats(&h, e, third), tt.stamp != (time.Time{}) && tt.level != receiver.LevelKernel; got != want {
 				t.Errorf("on a third connection: repeated = %v, want %v", got, want)
 			}
 		})
@@ -215,19 +221,19 @@ func TestHistoryForgetsTheOldest(t *testing.T) {
 	e := &receiver.Entry{Peer: receiver.Peer{Level: receiver.LevelTLS}}
 	for i := range 3 * remembered {
 		e.Stamp, e.Text = noon.Add(time.Duration(i)), []byte("a")
-		h.repeated(e, c)
+		repeats(&h, e, c)
 	}
-	if len(h.sent) != remembered || len(h.ring) != remembered {
-		t.Errorf("%d lines in a ring of %d, want %d", len(h.sent), len(h.ring), remembered)
+	if len(h.sent.ring) != remembered {
+		t.Errorf("%d lines are known, want %d", len(h.sent.ring), remembered)
 	}
 	h.ended(c, broken)
 	c = h.connect()
 	e.Stamp = noon
-	if h.repeated(e, c) {
+	if repeats(&h, e, c) {
 		t.Error("the oldest line is still known")
 	}
 	e.Stamp = noon.Add(3*remembered - 1)
-	if !h.repeated(e, c) {
+	if !repeats(&h, e, c) {
 		t.Error("the newest line is not known")
 	}
 }
@@ -264,7 +270,7 @@ func TestConnectionThatBeginsAnew(t *testing.T) {
 	counts := func(c *connection, lines string) (counted string) {
 		for i := range lines {
 			e.Text = []byte(lines[i : i+1])
-			if !h.repeated(e, c) {
+			if !repeats(&h, e, c) {
 				counted += lines[i : i+1]
 			}
 		}

@@ -15,6 +15,13 @@ type Feed struct {
 	turn    uint32   // the worker that gets this feed's stateless lines, modulo their number
 	batches []*batch // one per worker; nil when empty
 
+	// The worker of the last line of a stateful route, and what it was chosen by.
+	chosen struct {
+		n      int // -1: nobody
+		host   []byte
+		family string
+	}
+
 	source   *receiver.Source // the last entry's, with its grant under plan and its history
 	plan     *Plan
 	grant    *grant
@@ -56,7 +63,8 @@ func (f *Feed) Put(e *receiver.Entry) {
 		f.p.quotas.accuse(e.Source.Name)
 		return
 	}
-	if !f.lossy && f.history.repeated(e, f.conn) {
+	at, repeated := f.history.at(e, f.conn)
+	if repeated {
 		st.Repeated.Add(1)
 		return
 	}
@@ -67,7 +75,7 @@ func (f *Feed) Put(e *receiver.Entry) {
 		f.batches[n] = b
 	}
 	e.Origin = f.originOf(e)
-	b.add(e, f.history.at(e), f.grant, route)
+	b.add(e, at, f.grant, route)
 	if b.full() {
 		f.send(n)
 	}
@@ -77,7 +85,12 @@ func (f *Feed) Put(e *receiver.Entry) {
 func (f *Feed) take(s *receiver.Source, plan *Plan) {
 	if f.source == nil || f.source.Name != s.Name {
 		f.history = f.p.histories.of(s.Name)
-		f.conn = f.history.connect()
+		f.chosen.n = -1
+		if f.lossy {
+			f.conn = nil
+		} else {
+			f.conn = f.history.connect()
+		}
 	}
 	f.source, f.plan, f.grant = s, plan, plan.grants[s.Name]
 }
@@ -85,14 +98,14 @@ func (f *Feed) take(s *receiver.Source, plan *Plan) {
 // Broken says that the connection ended without the sender's consent, so that it may repeat lines
 // on its next one.
 func (f *Feed) Broken() {
-	if f.history != nil {
+	if f.conn != nil {
 		f.history.ended(f.conn, broken)
 	}
 }
 
 // Left says that the sender ended the connection itself: it repeats nothing of it.
 func (f *Feed) Left() {
-	if f.history != nil {
+	if f.conn != nil {
 		f.history.ended(f.conn, left)
 	}
 }
@@ -103,14 +116,19 @@ func (f *Feed) worker(e *receiver.Entry, route filter.Route) int {
 	if !route.Stateful() {
 		return int(uint64(f.turn) % workers)
 	}
+	family, last := route.Family(), &f.chosen
+	if last.n >= 0 && last.family == family && string(last.host) == string(e.Hostname) {
+		return last.n // of the same source, see take
+	}
 	var h maphash.Hash
 	h.SetSeed(shardSeed)
 	_, _ = h.WriteString(e.Source.Name)
 	_ = h.WriteByte(0)
 	_, _ = h.Write(e.Hostname)
 	_ = h.WriteByte(0)
-	_, _ = h.WriteString(route.Family())
-	return int(h.Sum64() % workers)
+	_, _ = h.WriteString(family)
+	last.n, last.family, last.host = int(h.Sum64()%workers), family, append(last.host[:0], e.Hostname...)
+	return last.n
 }
 
 var shardSeed = maphash.MakeSeed()
@@ -127,17 +145,17 @@ func (f *Feed) Flush() {
 func (f *Feed) send(n int) {
 	b := f.batches[n]
 	f.batches[n] = nil
-	in := f.p.workers[n].in
+	w := f.p.workers[n]
 	if f.lossy {
 		select {
-		case in <- b:
+		case w.lossy <- b:
 		default:
 			f.drop(b)
 		}
 		return
 	}
 	select {
-	case in <- b:
+	case w.in <- b:
 	case <-f.p.stopped:
 		f.drop(b)
 	}

@@ -16,10 +16,8 @@ import (
 	"stockade/receiver/statefile"
 )
 
-const (
-	remembered = 4096 // last lines of a source that are known again when a sender repeats them
-	opening    = 512  // first lines of a connection that may come again on it: more than a send buffer holds
-)
+// opening is how many first lines of a connection may come again on it: more than a send buffer holds.
+const opening = 512
 
 // history is what is known of a source from its earlier lines.
 type history struct {
@@ -30,19 +28,10 @@ type history struct {
 	// The last lines, as hashes of (peer, stamp, host, app, pid, text), and on which connection each
 	// came last. A sender repeats on a new connection what it does not know to have arrived.
 	tick uint64 // counts lines
-	ring []uint64
-	next int // the oldest in ring, once it is full
-	sent map[uint64]sentLine
+	sent sentLines
 
 	newest *connection
 	broke  bool // a connection broke, and none has begun since
-}
-
-// sentLine is what is known of equal lines.
-type sentLine struct {
-	from  *connection // that brought the last of them
-	times uint16      // how many there are, without repetitions
-	owed  uint16      // how many of them the connection may still repeat
 }
 
 // connection is one stream of a source. Its history's mutex guards it.
@@ -87,33 +76,41 @@ func (h *history) ended(c *connection, how connectionEnd) {
 	}
 }
 
-// at returns when a line of the source counts.
-func (h *history) at(e *receiver.Entry) time.Time {
+// at returns when a line of the source counts. A line of a connection that an earlier one brought
+// already counts no more: it is repeated. A nil connection repeats nothing.
+func (h *history) at(e *receiver.Entry, c *connection) (at time.Time, repeated bool) {
+	sum, known := uint64(0), c != nil && repeatable(e)
+	if known {
+		sum = lineSum(e)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.clock.at(e)
+	if known && h.repeated(sum, e.Stamp, c) {
+		return time.Time{}, true
+	}
+	return h.clock.at(e), false
 }
 
-// repeated notes a line of a connection and reports whether an earlier connection brought it. A line
-// without a stamp is never a repetition: nothing tells it from the next of its kind. Each line of the
-// earlier connection is repeated once, so that equal lines of one second still count as many.
-func (h *history) repeated(e *receiver.Entry, c *connection) bool {
-	if e.Stamp.IsZero() || e.Peer.Level != receiver.LevelAddress && e.Peer.Level != receiver.LevelTLS {
-		return false
-	}
-	sum := lineSum(e)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// repeatable reports whether it can be told if a line came before. One without a stamp is never a
+// repetition: nothing tells it from the next of its kind.
+func repeatable(e *receiver.Entry) bool {
+	return !e.Stamp.IsZero() && (e.Peer.Level == receiver.LevelAddress || e.Peer.Level == receiver.LevelTLS)
+}
+
+// repeated notes a line of a connection and reports whether an earlier connection brought it. Each
+// line of the earlier connection is repeated once, so that equal lines of one second still count as
+// many. The caller holds the mutex.
+func (h *history) repeated(sum uint64, stamp time.Time, c *connection) bool {
 	h.tick++
 	c.last = h.tick
-	s, known := h.sent[sum]
-	if !known {
-		h.remember(sum)
+	s := h.sent.find(sum)
+	if s == nil {
+		s = h.sent.add(sum)
 		s.from = c
 	}
 	if s.from != c {
 		s.owed = 0
-		if c.follows(s.from, e.Stamp) {
+		if c.follows(s.from, stamp) {
 			s.owed = s.times
 		} else {
 			s.times = 0
@@ -129,7 +126,6 @@ func (h *history) repeated(e *receiver.Entry, c *connection) bool {
 	case s.times < math.MaxUint16:
 		s.times++
 	}
-	h.sent[sum] = s
 	return again
 }
 
@@ -155,21 +151,6 @@ func (c *connection) beginsAnew(sum uint64) bool {
 // since c began (we do not know yet that it is dead), or the stamp is so fine that equal is the same.
 func (c *connection) follows(old *connection, stamp time.Time) bool {
 	return old.end == broken || old.end == stillOpen && (old.last <= c.began || stamp.Nanosecond() != 0)
-}
-
-// remember makes room for a line that was not known.
-func (h *history) remember(sum uint64) {
-	if h.ring == nil {
-		h.ring = make([]uint64, 0, remembered)
-		h.sent = make(map[uint64]sentLine, remembered)
-	}
-	if len(h.ring) < remembered {
-		h.ring = append(h.ring, sum)
-		return
-	}
-	delete(h.sent, h.ring[h.next])
-	h.ring[h.next] = sum
-	h.next = (h.next + 1) % remembered
 }
 
 func lineSum(e *receiver.Entry) uint64 {

@@ -8,9 +8,9 @@
 // counting is sharded by address inside the store. New bans go to the one goroutine that owns the
 // firewall.
 //
-// Queues: each worker has room for 256 batches of at most 256 lines. When it is full a lossless
-// Feed waits, so that the sender waits; a lossy one drops the batch and counts its lines. The
-// enforcer's queue holds 16,384 notices; a worker waits when it is full.
+// Queues: each worker has room for 6 batches of at most 256 lines of lossless Feeds, which wait when
+// it is full, so that the sender waits, and for 256 of lossy ones, which then drop the batch and count
+// its lines. The enforcer's queue holds 16,384 notices; a worker waits when it is full.
 //
 // All exported methods may be called concurrently.
 package pipeline
@@ -184,7 +184,7 @@ func (p *Pipeline) Stats() *Stats { return &p.stats }
 // QueueDepth returns how many batches and notices wait.
 func (p *Pipeline) QueueDepth() (batches, notices int) {
 	for _, w := range p.workers {
-		batches += len(w.in)
+		batches += len(w.in) + len(w.lossy)
 	}
 	return batches, len(p.enforcer.in)
 }

@@ -503,7 +503,7 @@ func TestLossyFeedDropsAndCounts(t *testing.T) {
 	p := New(Options{Plan: plan(t, testJails, sources), Guard: NewGuard(), Store: store, Admission: Admission{NewQuotas(), NewSuccesses()}, Enforcer: firewall.NewObserve(), Log: slog.New(slog.DiscardHandler), Workers: 1})
 	r := &rig{Pipeline: p, sources: map[string]*receiver.Source{"host": sources.All()[0]}}
 	sink := p.Open(true)
-	const lines = (batchQueue + 10) * 3
+	const lines = (datagramQueue + 10) * 3
 	for range lines / 3 { // nobody runs: the queue fills up
 		for range 3 {
 			sink.Put(r.line("login", "noise"))

@@ -13,7 +13,8 @@ import (
 // worker has one, made anew when the plan changes.
 type worker struct {
 	p       *Pipeline
-	in      chan *batch // batchQueue deep; see the package comment for what happens when full
+	in      chan *batch // streamQueue deep; whoever sends waits when it is full
+	lossy   chan *batch // datagramQueue deep; what finds it full is dropped
 	plan    *Plan
 	matcher *filter.Matcher
 	line    filter.Line
@@ -59,19 +60,26 @@ func (w *worker) flush() {
 }
 
 func newWorker(p *Pipeline) *worker {
-	return &worker{p: p, in: make(chan *batch, batchQueue), recent: p.store.NewRecent()}
+	return &worker{
+		p: p, recent: p.store.NewRecent(),
+		in: make(chan *batch, streamQueue), lossy: make(chan *batch, datagramQueue),
+	}
 }
 
-// run works until ctx is done and the queue is empty.
+// run works until ctx is done and the queues are empty.
 func (w *worker) run(ctx context.Context) {
 	for {
 		select {
 		case b := <-w.in:
 			w.work(b)
+		case b := <-w.lossy:
+			w.work(b)
 		case <-ctx.Done():
 			for {
 				select {
 				case b := <-w.in:
+					w.work(b)
+				case b := <-w.lossy:
 					w.work(b)
 				default:
 					return

@@ -1,33 +1,44 @@
 package state
 
 import (
+	"math"
 	"net/netip"
+	"slices"
 
 	"stockade/jails"
 )
 
-// recentEntries is how many bans a Recent remembers, in 640 KiB. It must be a power of two.
-const recentEntries = 16384
+// A Recent remembers bans in sets of recentWays, the one that was used last first. Together they
+// take 512 KiB; their number must be a power of two.
+const (
+	recentWays = 4
+	recentBits = 12
+)
 
 // Recent answers Store.FailBanned for one goroutine, mostly from what it found lately: under an
 // attack most failures are of prefixes that are banned already, and the rows of thousands of them
 // are far apart in memory. An answer is as good as the Store's own: it holds while the ban would,
 // and while no ban of the prefix's shard was ended early.
 type Recent struct {
-	s       *Store
-	now     int64 // on the store's clock; 0: to be read
-	jail    *jails.Jail
-	row     *jailRow
-	failed  int64 // of row, not added yet
-	entries []recentEntry
+	s      *Store
+	now    int64 // on the store's clock; 0: to be read
+	jail   *jails.Jail
+	row    *jailRow
+	number uint16     // of row in rows
+	rows   []*jailRow // all that were asked about
+	failed int64      // of row, not added yet
+	sets   []recentSet
 }
 
+// recentEntry takes 32 bytes, so that a set takes two cache lines. The zero entry has ended.
 type recentEntry struct {
-	jail  *jailRow
 	until int64
 	ended uint32 // of the shard, before the ban was found
+	jail  uint16
 	key   pkey
 }
+
+type recentSet [recentWays]recentEntry
 
 // NewRecent returns a Recent that remembers nothing. It belongs to one goroutine.
 func (s *Store) NewRecent() *Recent { return &Recent{s: s} }
@@ -35,39 +46,60 @@ func (s *Store) NewRecent() *Recent { return &Recent{s: s} }
 // FailBanned does what Store.FailBanned does, and counts when Flush is called. It allocates nothing
 // but its memory, once.
 func (r *Recent) FailBanned(j *jails.Jail, prefix netip.Prefix, attempts int) bool {
-	if j != r.jail {
-		r.count()
-		r.jail, r.row = j, r.s.jail(j.Name)
+	if j != r.jail && !r.take(j) {
+		return r.s.FailBanned(j, prefix, attempts)
 	}
 	if r.now == 0 {
 		r.now = r.s.clock.mono(r.s.clock.now())
 	}
-	if r.entries == nil {
-		r.entries = make([]recentEntry, recentEntries)
+	if r.sets == nil {
+		r.sets = make([]recentSet, 1<<recentBits)
 	}
 	k := keyOf(prefix)
 	h := k.hash()
-	sh := &r.s.shards[h%shardCount]
-	ended := sh.ended.Load()
-	at := h / shardCount % recentEntries &^ 1
-	pair := r.entries[at : at+2 : at+2] // the one that was used last is the first
-	switch {
-	case r.holds(&pair[0], &k, ended):
-	case r.holds(&pair[1], &k, ended):
-		pair[0], pair[1] = pair[1], pair[0]
-	default:
+	ended := r.s.shards[h%shardCount].ended.Load()
+	const spread = 0xd6e8feb86659fd93 // odd; the best bits of a product are its highest
+	set := &r.sets[h*spread>>(64-recentBits)]
+	if !r.finds(set, &k, ended) {
 		until, banned := r.s.bannedUntil(r.row, &k, r.now)
 		if !banned {
 			return false
 		}
-		pair[0], pair[1] = recentEntry{r.row, until, ended, k}, pair[0]
+		copy(set[1:], set[:])
+		set[0] = recentEntry{until, ended, r.number, k}
 	}
 	r.failed += int64(max(attempts, 1))
 	return true
 }
 
-func (r *Recent) holds(e *recentEntry, k *pkey, ended uint32) bool {
-	return e.key == *k && e.jail == r.row && e.until > r.now && e.ended == ended
+// take notes the jail that is asked about. It reports false when there are too many.
+func (r *Recent) take(j *jails.Jail) bool {
+	r.count()
+	r.jail, r.row = nil, r.s.jail(j.Name)
+	n := slices.Index(r.rows, r.row)
+	if n < 0 {
+		if n = len(r.rows); n > math.MaxUint16 {
+			return false
+		}
+		r.rows = append(r.rows, r.row)
+	}
+	r.jail, r.number = j, uint16(n)
+	return true
+}
+
+// finds reports whether the set has a ban that holds, and puts it first.
+func (r *Recent) finds(set *recentSet, k *pkey, ended uint32) bool {
+	for i := range set {
+		if e := &set[i]; e.key == *k && e.jail == r.number && e.until > r.now && e.ended == ended {
+			if i > 0 {
+				found := *e
+				copy(set[1:i+1], set[:i])
+				set[0] = found
+			}
+			return true
+		}
+	}
+	return false
 }
 
 // Flush adds the failures since the last call to Total failed, and lets the next one read the

@@ -103,3 +103,29 @@ func BenchmarkFailBanned(b *testing.B) {
 		})
 	}
 }
+
+// TestRecentHasNoRoom asks about more prefixes than a Recent remembers, of which each second one is
+// banned in one jail and each third one in another.
+func TestRecentHasNoRoom(t *testing.T) {
+	s := testStore(t, Options{})
+	all := []*jails.Jail{testJail(t, nil), testJail(t, func(c *jails.Config) { c.Name = "web" })}
+	const prefixes = 2 * recentWays << recentBits
+	at := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, byte(18 + i>>16), byte(i >> 8), byte(i)}), 32)
+	}
+	for i := range prefixes {
+		for n, j := range all {
+			if i%(2+n) == 0 {
+				s.Ban(Ban{Jail: j.Name, Prefix: at(i)})
+			}
+		}
+	}
+	r := s.NewRecent()
+	for i := range 2 * prefixes {
+		i = i * 7919 % prefixes
+		n := i / 5 % 2
+		if got, want := r.FailBanned(all[n], at(i), 1), i%(2+n) == 0; got != want {
+			t.Fatalf("%s in jail %d: %v, want %v", at(i), n, got, want)
+		}
+	}
+}
