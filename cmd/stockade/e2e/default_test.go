@@ -176,7 +176,7 @@ func TestDefaultWithoutRoot(t *testing.T) {
 		t.Errorf("the log says %d times that nothing is blocked, want once:\n%s", n, h.log)
 	}
 	h.fail(offender)
-	rig.Eventually(t, 5*time.Second, "status sshd shows the ban", func() bool { return h.banned(offender) })
+	rig.Eventually(t, 30*time.Second, "status sshd shows the ban", func() bool { return h.banned(offender) })
 	out, code := h.run("status")
 	if code != 1 || !hasLine(out, "DEGRADED", "observe_fallback") {
 		t.Errorf("status exits with %d, want 1 and the reason:\n%s", code, out)
@@ -194,8 +194,9 @@ func TestDefaultAsRoot(t *testing.T) {
 	const slandered = "198.51.100.98"
 	h.fail(slandered, "setpriv", fmt.Sprintf("--reuid=%d", nobody), fmt.Sprintf("--regid=%d", nobody), "--clear-groups")
 	h.fail(offender)
-	rig.Eventually(t, 5*time.Second, "status sshd shows the ban", func() bool { return h.banned(offender) })
-	if !rig.Holds(t, h.ns, "ban4", offender) || rig.Holds(t, h.ns, "ban4", slandered) {
+	rig.Eventually(t, 30*time.Second, "status sshd shows the ban", func() bool { return h.banned(offender) })
+	rig.Eventually(t, 30*time.Second, "the kernel holds it", func() bool { return rig.Holds(t, h.ns, "ban4", offender) })
+	if rig.Holds(t, h.ns, "ban4", slandered) {
 		t.Errorf("the kernel holds %v, want %s alone", rig.Set(t, h.ns, "ban4"), offender)
 	}
 	if out, code := h.run("status"); code != 0 {

@@ -93,6 +93,12 @@ func (l *lab) reachable(ns, from, to string) bool {
 	return true
 }
 
+// reaches is reachable of who must be let through: on a busy machine a packet may be late.
+func (l *lab) reaches(ns, from, to string) bool {
+	l.t.Helper()
+	return rig.Soon(30*time.Second, func() bool { return l.reachable(ns, from, to) })
+}
+
 // echo serves on a host until the test ends: it sends back what it gets.
 func (l *lab) echo(ns, address string) {
 	l.t.Helper()

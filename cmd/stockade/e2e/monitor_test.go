@@ -86,7 +86,7 @@ func (m *monitor) read(fd int, stop chan struct{}) {
 // wait returns when the kernel had added an address to a set.
 func (m *monitor) wait(set string, addr netip.Addr) time.Time {
 	m.t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		select {
 		case a := <-m.added:
@@ -94,7 +94,7 @@ func (m *monitor) wait(set string, addr netip.Addr) time.Time {
 				return a.at
 			}
 		case <-limit:
-			m.t.Fatalf("%s is not in %s after 10 s", addr, set)
+			m.t.Fatalf("%s is not in %s after 30 s", addr, set)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func TestNoticesDelayNoBan(t *testing.T) {
 			}
 		}
 	}
-	rig.Eventually(t, 20*time.Second, "all bans are in the kernel", func() bool { return len(rig.Set(t, ns, "ban4")) == next })
+	rig.Eventually(t, 60*time.Second, "all bans are in the kernel", func() bool { return len(rig.Set(t, ns, "ban4")) == next })
 	m := watch(t, ns)
 	for attempt := 1; ; attempt++ {
 		took := make([]time.Duration, 100)
@@ -83,12 +83,12 @@ func TestNoticesDelayNoBan(t *testing.T) {
 		if took[50] <= allowance*median && took[99] <= allowance*nearlyAll {
 			break
 		}
-		if attempt == 3 {
+		if attempt == attempts {
 			t.Fatalf("p50 %s, p99 %s; want at most %s and %s", took[50], took[99], allowance*median, allowance*nearlyAll)
 		}
 	}
-	rig.Eventually(t, 30*time.Second, "every ban is told", func() bool { return told.Load() == int64(next) })
-	rig.Eventually(t, 10*time.Second, "the channel counts every event, once it has the answers", func() bool {
+	rig.Eventually(t, 60*time.Second, "every ban is told", func() bool { return told.Load() == int64(next) })
+	rig.Eventually(t, 30*time.Second, "the channel counts every event, once it has the answers", func() bool {
 		return d.Metrics()[`stockade_notify_events_total{channel="good",outcome="sent"}`] >= int64(next)
 	})
 	if _, code := d.Run("notify", "test", "good"); code != 0 {

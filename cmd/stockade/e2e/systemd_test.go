@@ -23,5 +23,5 @@ func TestUnprivilegedDaemon(t *testing.T) {
 		"--bounding-set=-all,+net_admin,+net_bind_service"}
 	d.Start()
 	d.Must("ban", attacker, "--reason", "as the unit runs it")
-	rig.Eventually(t, 5*time.Second, "the ban is in the kernel", func() bool { return rig.Holds(t, l.gateway, "ban4", attacker) })
+	rig.Eventually(t, 30*time.Second, "the ban is in the kernel", func() bool { return rig.Holds(t, l.gateway, "ban4", attacker) })
 }

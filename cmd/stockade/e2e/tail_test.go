@@ -69,7 +69,7 @@ func TestTailWalkthrough(t *testing.T) {
 	t.Cleanup(func() { _ = nginx.Process.Signal(syscall.SIGTERM); _ = nginx.Wait() })
 
 	visitor := func(from string) *http.Client {
-		return &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+		return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(context.Context, string, string) (net.Conn, error) {
 				return l.dial(l.internet, from, gwOut+":8080")
@@ -84,13 +84,16 @@ func TestTailWalkthrough(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	rig.Eventually(t, 10*time.Second, "nginx answers", func() bool { return l.reachable(l.gateway, gwOut, gwOut+":8080") })
+	rig.Eventually(t, 30*time.Second, "nginx answers", func() bool { return l.reachable(l.gateway, gwOut, gwOut+":8080") })
 
-	for range 4 {
-		get(attacker, "/")
-		get(attacker, "/logo.png") // ignored
-	}
-	rig.Eventually(t, 5*time.Second, "four hits within a second are banned", func() bool { return rig.Holds(t, l.gateway, "ban4", attacker) })
+	held := func(addr string) func() bool { return func() bool { return rig.Holds(t, l.gateway, "ban4", addr) } }
+	rig.Eventually(t, 60*time.Second, "four hits within a second are banned", func() bool {
+		for range 4 { // on a busy machine they may take longer than a second: then once more
+			get(attacker, "/")
+			get(attacker, "/logo.png") // ignored
+		}
+		return rig.Soon(2*time.Second, held(attacker))
+	})
 	if got := get(attacker, "/"); got != 0 {
 		t.Errorf("the banned visitor still gets an answer: %d", got)
 	}
@@ -102,7 +105,7 @@ func TestTailWalkthrough(t *testing.T) {
 		t.Fatal("banned after one of two refused logins")
 	}
 	get(bystander, "/private")
-	rig.Eventually(t, 5*time.Second, "two refused logins are banned", func() bool { return rig.Holds(t, l.gateway, "ban4", bystander) })
+	rig.Eventually(t, 30*time.Second, "two refused logins are banned", held(bystander))
 
 	status := d.Must("status", "flask-auth")
 	for _, want := range []string{"Currently banned:\t1\n", "Total banned:\t1\n", "Banned IP list:\t" + bystander} {
@@ -111,7 +114,7 @@ func TestTailWalkthrough(t *testing.T) {
 		}
 	}
 	d.Must("unban", bystander)
-	rig.Eventually(t, 5*time.Second, "let in again", func() bool { return get(bystander, "/logo.png") != 0 })
+	rig.Eventually(t, 30*time.Second, "let in again", func() bool { return get(bystander, "/logo.png") != 0 })
 	if status = d.Must("status", "flask-auth"); !strings.Contains(status, "Currently banned:\t0\n") || !strings.Contains(status, "Total banned:\t1\n") {
 		t.Errorf("status after unban:\n%s", status)
 	}
