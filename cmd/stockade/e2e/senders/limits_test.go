@@ -2,6 +2,7 @@ package senders
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -64,23 +65,36 @@ sources:
 		if !rig.Soon(10*time.Second, func() bool { return d.Source(source).Refused[reason] == n }) {
 			t.Errorf("source %s: want %d %s, have %v", source, n, reason, d.Source(source).Refused)
 		}
-		logged := 0
-		for _, r := range d.Logged("refused") {
-			if r["reason"] == reason {
-				logged++
+		logged := func() (times int) {
+			for _, r := range d.Logged("refused") {
+				if r["reason"] == reason {
+					times++
+				}
 			}
+			return times
 		}
-		t.Logf("%d refused for %s, %d logged", n, reason, logged)
-		if logged != 1 {
-			t.Errorf("%d lines in the log about %s, want 1", logged, reason)
+		rig.Soon(10*time.Second, func() bool { return logged() > 0 }) // the log is read by another goroutine
+		t.Logf("%d refused for %s, %d logged", n, reason, logged())
+		if logged() != 1 {
+			t.Errorf("%d lines in the log about %s, want 1", logged(), reason)
+		}
+	}
+	// ended waits until the daemon has ended the connection: it takes no place of the listener any more.
+	ended := func(c net.Conn) {
+		t.Helper()
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("the connection stays open: %v", err)
 		}
 	}
 	for range 20 {
-		say(port, "x")
+		ended(say(port, "x"))
 	}
 	wait("web1", "framing", 20)
 	for range 20 {
-		_ = say(port, "20 <38>sshd: ").Close()
+		c := say(port, "20 <38>sshd: ")
+		_ = c.(*net.TCPConn).CloseWrite()
+		ended(c)
 	}
 	wait("web1", "partial_frame", 20)
 	for range 10 { // the source's share is six of eight

@@ -107,7 +107,7 @@ jails: [{name: sshd, filter: sshd, maxretry: 5, findtime: 10m, bantime: 1h}]
 				for i := range 3 { // live: the sender's clock becomes known
 					fail(now(), fmt.Sprintf("198.51.100.%d", 200+i))
 				}
-				if !rig.Soon(10*time.Second, counted) {
+				if !rig.Soon(30*time.Second, counted) {
 					t.Fatalf("%d of %d live failures", d.Jail("sshd").FailedTotal, failures)
 				}
 				before := failures
@@ -151,7 +151,7 @@ jails: [{name: sshd, filter: sshd, maxretry: 5, findtime: 10m, bantime: 1h}]
 					failures += d.Jail("sshd").FailedTotal - before // what a restart keeps of the count
 				}
 				c.mend(-1)
-				if !rig.Soon(30*time.Second, counted) {
+				if !rig.Soon(60*time.Second, counted) {
 					t.Fatalf("%d of %d failures of the queue", d.Jail("sshd").FailedTotal, failures)
 				}
 				if got := d.Jail("sshd").FailedTotal; got != failures {
@@ -166,7 +166,7 @@ jails: [{name: sshd, filter: sshd, maxretry: 5, findtime: 10m, bantime: 1h}]
 					fail(now(), "198.51.100.99")
 				}
 				var list []rig.Ban
-				if !rig.Soon(10*time.Second, func() bool { list = d.Bans(); return len(list) == 1 }) {
+				if !rig.Soon(30*time.Second, func() bool { list = d.Bans(); return len(list) == 1 }) {
 					t.Fatalf("bans after live failures: %+v; %s", list, d.Ask("sources"))
 				}
 				took := time.Since(began)
@@ -207,7 +207,7 @@ jails: [{name: sshd, filter: sshd, maxretry: 5}]
 				rig.Soon(5*time.Second, func() bool { return !c.whole() })
 				c.cut()
 				// An outage is longer than the daemon needs to read what had arrived.
-				rig.Soon(2*time.Second, func() bool { return d.Source("web1").Refused["partial_frame"] > int64(2*cuts) })
+				rig.Soon(10*time.Second, func() bool { return d.Source("web1").Refused["partial_frame"] > int64(2*cuts) })
 				c.mend(-1)
 				arrives := func(try int) bool { // a line of its own each time: it may be lost in a dead socket
 					marker := fmt.Sprintf("198.19.%d.%d", cuts, try)

@@ -75,7 +75,7 @@ call local
 		return strings.Count(string(text), "\n")
 	}
 	say()
-	if !rig.Soon(10*time.Second, func() bool { return d.Source("web1").Lines == 1 && d.Source("this-host").Lines == 1 }) {
+	if !rig.Soon(30*time.Second, func() bool { return d.Source("web1").Lines == 1 && d.Source("this-host").Lines == 1 }) {
 		t.Fatalf("nothing arrives: %s\n%s", d.Ask("sources"), r.Log)
 	}
 
@@ -89,23 +89,24 @@ call local
 		slowest = max(slowest, time.Since(began))
 	}
 	began := time.Now()
-	local := rig.Soon(10*time.Second, func() bool { return written() == sent })
+	local := rig.Soon(30*time.Second, func() bool { return written() == sent })
 	behind := time.Since(began)
 	if err := d.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	began = time.Now()
-	if !rig.Soon(20*time.Second, func() bool { return d.Source("web1").Lines == int64(sent) }) {
+	if !rig.Soon(60*time.Second, func() bool { return d.Source("web1").Lines == int64(sent) }) {
 		t.Errorf("over TCP %d of %d lines arrived", d.Source("web1").Lines, sent)
 	}
 	back := time.Since(began)
 	before := d.Source("this-host").Lines
-	if !rig.Soon(10*time.Second, func() bool { say(); return d.Source("this-host").Lines > before }) {
+	if !rig.Soon(30*time.Second, func() bool { say(); return d.Source("this-host").Lines > before }) {
 		t.Error("over the local socket nothing arrives any more")
 	}
 	t.Logf("F5: stopped for %s while %d lines came: rsyslogd wrote all to its file (%s behind), no program waited longer than %s; over TCP all arrived %s after we went on, over the local socket lines flow again",
 		still, sent, behind.Round(time.Millisecond), slowest.Round(time.Microsecond), back.Round(time.Millisecond))
-	if !local || slowest > time.Second {
+	// rsyslogd makes a program wait 2 s (queue.timeoutEnqueue) once it has no room for what it may not send.
+	if !local || slowest > 1900*time.Millisecond {
 		t.Errorf("rsyslogd was harmed: %d of %d lines in its file, a program waited %s", written(), sent, slowest)
 	}
 }
