@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// turnLimit is how soon a fault must show, clearLimit how soon it must be forgotten; drift is
-	// forgotten by the next audit that finds nothing.
-	turnLimit  = 5 * time.Second
-	clearLimit = 10 * time.Second
-	auditLimit = 40 * time.Second
+	// turnLimit is how soon a fault must show, clearLimit how soon it must be forgotten: five times what it
+	// takes at most on a quiet machine. Drift is forgotten by the next audit that finds nothing.
+	turnLimit  = 25 * time.Second
+	clearLimit = 50 * time.Second
+	auditLimit = 80 * time.Second
 )
 
 // TestFaultsShow injects faults into a running daemon, one after the other: status, its exit code,
-// the metric and systemd's status line say so within 5 s with the cause, and forget it again.
+// the metric and systemd's status line say so in time with the cause, and forget it again.
 func TestFaultsShow(t *testing.T) {
 	if os.Getenv(inNamespace) == "" {
 		t.Setenv(binaryOf, build(t))
@@ -181,6 +181,15 @@ func (h *host) takeTable() io.Closer {
 	}
 	if _, err := io.WriteString(in, "delete table inet stockade; add table inet stockade { flags owner; }\n"); err != nil {
 		h.t.Fatal(err)
+	}
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) { // nft takes its time to read that
+		out, _ := exec.Command("nft", "list", "table", "inet", "stockade").Output()
+		if strings.Contains(string(out), "flags owner") {
+			break
+		}
+		if time.Since(begin) > turnLimit {
+			h.t.Fatalf("the table is not taken: %s", out)
+		}
 	}
 	return closer(func() error {
 		_ = in.Close()
