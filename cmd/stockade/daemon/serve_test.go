@@ -117,7 +117,7 @@ func (s *served) start() {
 	s.Client = c
 }
 
-// failures sends failed logins of an address and waits until they are counted.
+// failures sends failed logins of an address and waits until they are counted, and what they lead to is done.
 func (s *served) failures(conn net.Conn, address string, n int) {
 	s.t.Helper()
 	before := s.source().Failures
@@ -127,6 +127,10 @@ func (s *served) failures(conn net.Conn, address string, n int) {
 		}
 	}
 	eventually(s.t, "the failures are counted", func() bool { return s.source().Failures == before+int64(n) })
+	// A failure is counted before what it leads to: a worker answers when it is done with the lines.
+	if err := s.Ping(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // source is the first source.

@@ -120,11 +120,18 @@ func TestMutatedConfigurationsChangeNothing(t *testing.T) {
 			fmt.Fprintf(conn, "<38>Nov 24 10:00:00 host app: failed login from %s\n", address)
 		}
 		sent += n
-		rig.Eventually(t, 10*time.Second, "the failures are counted", func() bool { return d.Source("here").Failures == int64(sent) })
+		rig.Eventually(t, 30*time.Second, "the failures are counted", func() bool { return d.Source("here").Failures == int64(sent) })
+		d.Must("ping") // a worker answers when it is done with the lines: a failure is counted before its ban
 	}
 	fail("198.18.0.1", 3)
 	fail("198.18.0.2", 2)
 	d.Must("ban", "198.18.0.9", "--for", "1d")
+	if ns != "" { // shown once the disk has it, too
+		rig.Eventually(t, 30*time.Second, "both bans are enforced", func() bool {
+			bans := d.Bans()
+			return len(bans) == 2 && bans[0].Enforced && bans[1].Enforced
+		})
+	}
 	c, err := d.Dial()
 	if err != nil {
 		t.Fatal(err)

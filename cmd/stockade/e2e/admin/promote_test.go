@@ -32,7 +32,7 @@ func TestPromote(t *testing.T) {
 	for range 2 {
 		fmt.Fprint(conn, "<38>Nov 24 10:00:00 host app: failed login from 198.18.0.1\n")
 	}
-	rig.Eventually(t, 10*time.Second, "the ban is recorded", func() bool { return d.Jail("app").BannedCurrent == 1 })
+	rig.Eventually(t, 30*time.Second, "the ban is recorded", func() bool { return d.Jail("app").BannedCurrent == 1 })
 	file := filepath.Join(d.Dir, "conf.d", "zz-promote-app.yaml")
 
 	if out := d.Must("promote", "app", "--dry-run"); !strings.Contains(out, "jail app only reports: 1 ban would hold now") {
