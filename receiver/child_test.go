@@ -295,7 +295,7 @@ func TestSocketActivation(t *testing.T) {
 				s, _ := c.out.ReadString('\n')
 				got <- strings.TrimSpace(s)
 			}()
-			for range 100 { // a datagram sent before SO_PASSCRED is set carries no credentials
+			for range 600 { // a datagram sent before SO_PASSCRED is set carries no credentials
 				if _, err := k.Write([]byte("<38>a: handed over\n")); err != nil {
 					t.Fatal(err)
 				}

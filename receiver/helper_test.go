@@ -208,7 +208,7 @@ func (r *rig) refusals(reason string) int64 {
 
 func (r *rig) wait(what string, ok func() bool) {
 	r.t.Helper()
-	if !receivertest.Eventually(10*time.Second, ok) {
+	if !receivertest.Eventually(30*time.Second, ok) {
 		r.t.Fatalf("no %s: have %d lines, refused %v, log:\n%s", what, r.rec.count(), r.Stats().Refused, r.log)
 	}
 }

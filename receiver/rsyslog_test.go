@@ -118,8 +118,10 @@ module(load="omuxsock")
 		if _, err := fmt.Fprintf(c, "<38>%s sshd[%d]: %s", stamp, i+1, text); err != nil {
 			t.Fatal(err)
 		}
-		if i%500 == 499 { // udp has no other brake
-			legs[0].r.wait("lines in between", func() bool { return legs[0].r.rec.count() > i-400 })
+		if i%100 == 99 { // udp has no other brake
+			for _, l := range legs {
+				l.r.wait("lines in between", func() bool { return l.r.rec.count() > i-100 })
+			}
 		}
 	}
 	for _, l := range legs {

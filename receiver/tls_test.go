@@ -195,7 +195,7 @@ func TestMistakesOnATLSPortAreNamed(t *testing.T) {
 				}
 				defer c.Close()
 				_, _ = c.Write([]byte(tt.bytes))
-				if !closedSoon(c, 5*time.Second) {
+				if !closedSoon(c, 20*time.Second) {
 					t.Fatal("the connection stays open")
 				}
 			}
@@ -272,7 +272,7 @@ func TestTLSReload(t *testing.T) {
 	}
 	began := time.Now()
 	r.registry.Swap(next)
-	if !closedSoon(goes.NetConn(), 5*time.Second) {
+	if !closedSoon(goes.NetConn(), 20*time.Second) {
 		t.Fatal("a removed source's connection stays open")
 	}
 	cutAfter := time.Since(began)

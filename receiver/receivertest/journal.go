@@ -89,7 +89,7 @@ func (j *Journal) Start() {
 	if err := j.cmd.Start(); err != nil {
 		j.t.Fatal(err)
 	}
-	ok := Eventually(10*time.Second, func() bool {
+	ok := Eventually(60*time.Second, func() bool {
 		if exec.Command("logger", "-u", DevLog, "-t", "probe", "probe").Run() != nil {
 			return false
 		}
