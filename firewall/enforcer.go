@@ -50,7 +50,8 @@ type Result struct {
 // Counters are what the kernel counted for one element since it was added.
 type Counters struct{ Packets, Bytes uint64 }
 
-// Enforcer is a backend. Its methods are called by one goroutine at a time.
+// Enforcer is a backend. Its methods are called by one goroutine at a time, but for Reconcile of a
+// Reconciler, which may run beside them.
 //
 // Setting an element that exists changes its end, either way. Removing an absent one is no
 // error. An element whose End is less than a second away is removed instead of set. Elements

@@ -3,13 +3,17 @@ package firewall
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 )
 
 // Observe is the backend that enforces nothing: it keeps in memory what would be enforced. Its
-// Results have Enforced false and no Err, except for elements no backend takes.
+// Results have Enforced false and no Err, except for elements no backend takes. Its methods may be
+// called concurrently; they take turns.
 type Observe struct {
-	now      func() time.Time
+	now func() time.Time
+
+	mu       sync.Mutex
 	elements map[key]Element
 	never    []netip.Prefix
 	sweepAt  int // number of elements at which expired ones are looked for
@@ -40,6 +44,8 @@ func (o *Observe) Apply(ctx context.Context, changes []Change) ([]Result, error)
 	if err := ctx.Err(); err != nil {
 		return results, err
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	now := o.now()
 	for i, c := range changes {
 		results[i].Err = o.apply(c, now)
@@ -75,8 +81,11 @@ func (o *Observe) apply(c Change, now time.Time) error {
 	return nil
 }
 
-// Elements yields what is recorded and has not expired; the counters are zero.
+// Elements yields what is recorded and has not expired; the counters are zero. yield must not call
+// the Observe.
 func (o *Observe) Elements(ctx context.Context, yield func(Element, Counters) bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	now := o.now()
 	for _, e := range o.elements {
 		if err := ctx.Err(); err != nil {
@@ -95,6 +104,8 @@ func (o *Observe) Protect(ctx context.Context, never []netip.Prefix) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.never = MergePrefixes(append(AlwaysProtected(), never...))
 	return nil
 }

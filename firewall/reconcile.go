@@ -43,6 +43,8 @@ type Reconciler interface {
 // Reconcile makes Observe record exactly what is desired, plus, with ForeignAdopt or
 // ForeignIgnore, what it has recorded before.
 func (o *Observe) Reconcile(ctx context.Context, desired iter.Seq[Element], foreign Foreign) (Report, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	var r Report
 	now := o.now()
 	seen := make(map[key]bool)

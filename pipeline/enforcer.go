@@ -35,6 +35,7 @@ type notice struct {
 	protect  bool           // the guard changed
 	reassert bool           // somebody else changed the kernel
 	done     chan error     // capacity 1; nil when nobody waits
+	after    uint64         // how many of the store's changes must have been taken before
 }
 
 // enforcer owns the firewall: one goroutine makes every call to it. What the kernel must hold
@@ -48,9 +49,16 @@ type enforcer struct {
 	failed  map[state.Change]error // not in the kernel yet; tried again
 	waiting []notice               // some of what they await is in failed
 	unsafe  error                  // why the never-ban list is not in the kernel
-	lost    bool                   // the kernel must be made equal to the store again
 	audit   audit
+	again   reassertion
 	acks    acks
+
+	searchLimit int // see the constant
+
+	aheadPath string // "": none
+	ahead     *ahead
+	noting    []state.Change // memory for what is noted there
+	unnoted   bool           // something was not, and that was said
 
 	mu     sync.Mutex
 	faults map[string]Fault
@@ -63,6 +71,9 @@ func newEnforcer(p *Pipeline, fw Firewall, event func(Event), log *slog.Logger) 
 		failed: make(map[state.Change]error),
 		acks:   newAcks(p.store, event),
 		faults: make(map[string]Fault),
+		again:  reassertion{done: make(chan reasserted, 1)},
+
+		searchLimit: searchLimit,
 	}
 }
 
@@ -96,23 +107,38 @@ func (e *enforcer) run(ctx context.Context) {
 	for {
 		notices = notices[:0]
 		again := false
+		var more <-chan struct{}
+		if e.again.waits() {
+			more = ready
+		}
 		select {
+		case <-more:
+		case r := <-e.again.done:
+			e.reasserted(r)
 		case n := <-e.in:
 			notices = append(notices, n)
 		case <-e.p.store.Changed():
 		case <-retry.C:
 			again = true
 		case <-pace.C:
+			if e.again.running {
+				pace.Reset(auditPause) // it looks at every ban itself
+				continue
+			}
 			pace.Reset(e.auditSome(ctx))
 		case <-ctx.Done():
 			e.finish(context.WithoutCancel(ctx))
 			return
 		}
+		before := len(e.failed)
 		e.turn(ctx, notices, again)
 		switch {
-		case len(e.failed) == 0 && e.unsafe == nil && !e.lost:
+		case len(e.failed) == 0 && e.unsafe == nil && !e.again.lost:
 			wait = firstRetry
 			retry.Stop()
+		case again && len(e.failed) < before: // the rest is tried at once
+			wait = firstRetry
+			retry.Reset(0)
 		case again || wait == firstRetry:
 			retry.Reset(wait)
 			wait = min(2*wait, longestRetry)
@@ -120,9 +146,20 @@ func (e *enforcer) run(ctx context.Context) {
 	}
 }
 
+// ready is a channel that never waits.
+var ready = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // finish makes a last attempt and answers everybody who waits.
 func (e *enforcer) finish(ctx context.Context) {
+	e.abandon()
 	e.turn(ctx, nil, true)
+	for added, taken := e.p.store.ChangeCounts(); taken < added || e.again.waits(); _, taken = e.p.store.ChangeCounts() {
+		e.turn(ctx, nil, false)
+	}
 	for _, n := range e.waiting {
 		n.answer(errStopping)
 	}
@@ -130,33 +167,43 @@ func (e *enforcer) finish(ctx context.Context) {
 }
 
 // turn takes what waits in the queue and in the store, enforces it and settles the notices. The
-// notices are taken first: what they await is then in the store's changes, or was enforced before.
+// notices are taken first: what they await is then among the store's changes, or was enforced before.
+// Those changes may be more than one turn takes.
 func (e *enforcer) turn(ctx context.Context, notices []notice, again bool) {
 	notices = e.drain(notices)
+	added, _ := e.p.store.ChangeCounts()
+	for i := range notices {
+		if len(notices[i].await) > 0 {
+			notices[i].after = added
+		}
+	}
 	protect := e.unsafe != nil && again
-	reassert := e.lost && again
 	for _, n := range notices {
 		protect = protect || n.protect || n.reassert
-		reassert = reassert || n.reassert
+		e.again.asked = e.again.asked || n.reassert
 	}
 	if protect {
 		e.unsafe = e.fw.Protect(ctx, e.p.guard.Prefixes())
 	}
-	if reassert {
-		e.lost = e.reassert(ctx) != nil
-	}
-	changes := e.p.store.TakeChanges(changeBatch)
+	begin := e.prepareReassert(again)
+	changes := e.again.next(e.p.store.TakeChanges)
 	if again {
 		for c := range e.failed {
+			if len(changes) >= 2*changeBatch {
+				break // the next retry takes others
+			}
 			changes = append(changes, c)
 		}
 	}
 	e.enforce(ctx, changes)
+	begin(ctx)
 	e.noteFirewall()
 	e.waiting = append(e.waiting, notices...)
 	kept := e.waiting[:0]
+	_, taken := e.p.store.ChangeCounts()
+	taken -= uint64(len(e.again.taken))
 	for _, n := range e.waiting {
-		if !e.settled(n) {
+		if n.after > taken || !e.settled(n) {
 			kept = append(kept, n)
 		}
 	}
@@ -183,9 +230,16 @@ func (e *enforcer) enforce(ctx context.Context, changes []state.Change) {
 		return
 	}
 	wanted := make([]firewall.Change, 0, len(changes))
+	e.noting = e.noting[:0]
 	for _, c := range changes {
-		wanted = append(wanted, e.wanted(c))
+		w := e.wanted(c)
+		wanted = append(wanted, w)
+		if !w.Remove && e.failed[c] == nil { // what failed was noted before
+			e.noting = append(e.noting, c)
+		}
 	}
+	e.ahead.note(e.noting)
+	e.again.changed(changes)
 	e.send(ctx, wanted)
 }
 
@@ -230,7 +284,7 @@ func set(prefix netip.Prefix, el state.Effective) firewall.Change {
 
 // settled reports whether a notice's elements are in the kernel, and then tells whom it concerns.
 func (e *enforcer) settled(n notice) bool {
-	if n.protect && e.unsafe != nil || n.reassert && e.lost {
+	if n.protect && e.unsafe != nil || n.reassert && e.again.pending() {
 		return false
 	}
 	for _, c := range n.await {
@@ -273,6 +327,7 @@ func banTime(b *state.Ban) string {
 
 // noteFirewall keeps the degraded state of the firewall.
 func (e *enforcer) noteFirewall() {
+	e.noteAhead()
 	err := e.unsafe
 	for _, f := range e.failed {
 		err = f

@@ -44,6 +44,7 @@ type Options struct {
 	Canary     func(Canary)    // told of each line that was sent to prove its way; it must not block; nil: such lines count
 	Causes     func() []string // why bans may not work on this host, a sentence each; nil: unknown
 	Dir        string          // where the clocks of the sources are kept; "": nowhere
+	Ahead      string          // the path, but for its end, of two files in memory that name what the kernel holds and the disk may not; "": none
 	IPv6Prefix int             // bits of the prefix that an IPv6 address is counted as; 0: 64
 	Workers    int             // 0: one per processor
 }
@@ -97,6 +98,7 @@ func New(o Options) *Pipeline {
 	}
 	p.plan.Store(o.Plan)
 	p.enforcer = newEnforcer(p, o.Enforcer, o.Event, o.Log.With("component", "firewall"))
+	p.enforcer.aheadPath = o.Ahead
 	p.witnesses = newWitnesses(p, o.Enforcer)
 	p.leaks = newLeaks(p, o.Enforcer, o.Causes)
 	p.widener = newWidener(p)
@@ -121,6 +123,7 @@ func (p *Pipeline) Plan() *Plan { return p.plan.Load() }
 // Run makes the kernel equal to the store, then works until ctx is done. The feeds must be silent
 // by then: Run empties the queues, enforces what they hold and returns.
 func (p *Pipeline) Run(ctx context.Context) error {
+	defer p.enforcer.openAhead()()
 	if err := p.enforcer.restore(ctx); err != nil {
 		return err
 	}

@@ -15,10 +15,6 @@ const (
 	auditEvery = 30 * time.Second      // between the starts of two audits
 	auditPause = 20 * time.Millisecond // between two pieces of one
 	auditPiece = 1024                  // prefixes: about 3 ms of the kernel's time
-
-	// searchLimit is how many bans there may be for elements that are not ours to be looked for at
-	// start: reading a whole set costs the kernel time that grows with its square.
-	searchLimit = 1 << 16
 )
 
 // audit is one pass over all bans, a piece at a time.
@@ -41,17 +37,27 @@ func (e *enforcer) restore(ctx context.Context) error {
 	switch {
 	case recovery.Adopt():
 		foreign = firewall.ForeignAdopt
-	case recovery.Bans > searchLimit:
+	case recovery.Bans > e.searchLimit:
 		foreign = firewall.ForeignIgnore
 	}
-	report, err := e.fw.Reconcile(ctx, e.desired(), foreign)
+	report, err := e.fw.Reconcile(ctx, desired(e.p.store.NowEffective()), foreign)
 	if err != nil {
 		return fmt.Errorf("make the kernel hold the bans of the state: %w", err)
 	}
-	if foreign == firewall.ForeignAdopt {
+	switch foreign {
+	case firewall.ForeignAdopt:
 		e.adopt(report.Foreign)
-	} else if report.Removed > 0 {
+	case firewall.ForeignIgnore:
+		report.Removed, err = e.removeAhead(ctx, recovery.Lifted)
+		if err != nil {
+			return fmt.Errorf("take out of the kernel what no ban stands behind: %w", err)
+		}
+	}
+	if report.Removed > 0 {
 		e.log.Warn("removed elements that no ban stands behind", "count", report.Removed)
+	}
+	if err := e.ahead.begin(); err != nil {
+		e.log.Warn("what was noted before the start cannot be emptied", "err", err)
 	}
 	e.acknowledge(report)
 	if report.Desired > 0 {
@@ -60,10 +66,10 @@ func (e *enforcer) restore(ctx context.Context) error {
 	return nil
 }
 
-// desired yields every element that the kernel must hold.
-func (e *enforcer) desired() iter.Seq[firewall.Element] {
+// desired yields every element that the kernel must hold for these bans.
+func desired(bans iter.Seq2[netip.Prefix, []state.Effective]) iter.Seq[firewall.Element] {
 	return func(yield func(firewall.Element) bool) {
-		for prefix, all := range e.p.store.AllEffective {
+		for prefix, all := range bans {
 			for _, el := range all {
 				if !yield(set(prefix, el).Element) {
 					return
@@ -106,16 +112,6 @@ func (e *enforcer) adopt(elements []firewall.Element) {
 	}
 }
 
-// reassert makes the kernel hold every ban again, after somebody else changed it.
-func (e *enforcer) reassert(ctx context.Context) error {
-	report, err := e.fw.Reconcile(ctx, e.desired(), firewall.ForeignIgnore)
-	if err == nil {
-		err = report.Err
-	}
-	e.noteRepair(report.Set)
-	return err
-}
-
 // auditSome checks the next piece of all bans against the kernel, and says when the piece after it
 // is due.
 func (e *enforcer) auditSome(ctx context.Context) time.Duration {
@@ -130,7 +126,7 @@ func (e *enforcer) auditSome(ctx context.Context) time.Duration {
 	a.rest = a.rest[len(piece):]
 	report, err := e.fw.Reconcile(ctx, e.effective(piece), firewall.ForeignIgnore)
 	if err != nil {
-		e.lost = true // the retry goes over everything
+		e.again.lost = true // the retry goes over everything
 		e.setFault("enforcer", err.Error())
 	}
 	a.repaired += report.Set

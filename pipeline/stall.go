@@ -1,4 +1,4 @@
-//go:build !stockade_stall
+//go:build !stockade_faults
 
 package pipeline
 

@@ -19,6 +19,7 @@ type changeQueue struct {
 	mu    sync.Mutex
 	in    map[Change]struct{}
 	order []Change
+	added uint64        // to order, so far
 	wake  chan struct{} // capacity 1
 }
 
@@ -32,6 +33,7 @@ func (q *changeQueue) add(c Change) {
 	if _, dup := q.in[c]; !dup {
 		q.in[c] = struct{}{}
 		q.order = append(q.order, c)
+		q.added++
 	}
 	q.mu.Unlock()
 	select {
@@ -82,3 +84,11 @@ func (s *Store) WaitChanges(ctx context.Context, limit int) ([]Change, error) {
 
 // TakeChanges is WaitChanges without waiting; it may return nothing.
 func (s *Store) TakeChanges(limit int) []Change { return s.changes.take(limit) }
+
+// ChangeCounts says how many changes came so far, and how many of them were taken: what changed
+// before the call is taken once taken has got to added.
+func (s *Store) ChangeCounts() (added, taken uint64) {
+	s.changes.mu.Lock()
+	defer s.changes.mu.Unlock()
+	return s.changes.added, s.changes.added - uint64(len(s.changes.order))
+}

@@ -274,12 +274,21 @@ func (it *item) effective() Effective {
 // AllEffective calls yield with each banned prefix and what Effective says of it, at one moment,
 // until yield returns false. Bans that begin meanwhile come as changes.
 func (s *Store) AllEffective(yield func(prefix netip.Prefix, all []Effective) bool) {
+	s.NowEffective()(yield)
+}
+
+// NowEffective is AllEffective of this very moment, whenever it is gone through. Until then it holds
+// on to the rows of this moment.
+func (s *Store) NowEffective() iter.Seq2[netip.Prefix, []Effective] {
 	v := s.view()
-	for r := range s.rows(s.db.Txn(false)) {
-		if all := r.effective(v.mono); len(all) > 0 {
-			k := r.pkey()
-			if !yield(k.prefix(), all) {
-				return
+	txn := s.db.Txn(false)
+	return func(yield func(prefix netip.Prefix, all []Effective) bool) {
+		for r := range s.rows(txn) {
+			if all := r.effective(v.mono); len(all) > 0 {
+				k := r.pkey()
+				if !yield(k.prefix(), all) {
+					return
+				}
 			}
 		}
 	}

@@ -35,9 +35,10 @@ type Recovery struct {
 	Bans      int    // active bans
 	Windows   int
 	Offenders int
-	Expired   int    // bans whose time had passed
-	Ended     []*Ban // the first of those in the snapshot, at most maxEnded, for whoever tells of them
-	Records   int    // journal records after the snapshot
+	Expired   int      // bans whose time had passed
+	Ended     []*Ban   // the first of those in the snapshot, at most maxEnded, for whoever tells of them
+	Lifted    []Change // what the journal takes out of the firewall: the kernel may hold it still
+	Records   int      // journal records after the snapshot
 	Took      time.Duration
 }
 
@@ -213,7 +214,10 @@ func (s *Store) apply(r *savedRecord, v view) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	c := s.cellLocked(sh, &k)
-	s.endBanLocked(sh, c, jr)
+	old := s.endBanLocked(sh, c, jr)
+	if old != nil && (r.Ban == nil || r.Ban.Scope != old.scope()) {
+		s.recovery.Lifted = append(s.recovery.Lifted, Change{k.prefix(), old.scope()})
+	}
 	it := itemOf(s.writeLocked(sh, c), jr)
 	s.dropWindow(it)
 	if r.Kind == recordUnban || r.Ban == nil {

@@ -183,6 +183,7 @@ func (d *daemon) build(b *built) (err error) {
 	d.pipeline = pipeline.New(pipeline.Options{
 		Plan: pipeline.NewPlan(b.bound, b.sources.All()), Guard: d.guard, Store: d.store, Admission: d.admission,
 		Enforcer: d.timed(), Event: d.tell, Canary: d.canaries.hear, Causes: d.causes, Dir: cfg.StateDir, IPv6Prefix: cfg.Firewall.IPv6Prefix, Log: d.log,
+		Ahead: d.ahead(cfg),
 	})
 	for _, b := range d.store.Recovery().Ended {
 		d.pipeline.Ended(b)
@@ -220,6 +221,15 @@ func (d *daemon) openFirewall(l *config.Loaded) (pipeline.Firewall, error) {
 		return firewall.NewObserve(), nil
 	}
 	return nil, fmt.Errorf("firewall: %w", err)
+}
+
+// ahead is where bans are noted before they go to the kernel: beside the control socket, in a folder
+// that outlives the process and not the host.
+func (d *daemon) ahead(cfg *config.Config) string {
+	if d.enforcer.Name() == firewall.BackendObserve {
+		return ""
+	}
+	return cfg.Control.Socket + ".ahead"
 }
 
 // causes tells what on this host lets packets pass our chains by.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -92,7 +91,7 @@ func (d *daemon) loadAndKill(from int, after time.Duration, acknowledged map[net
 			}
 		}
 	}()
-	client, err := control.Dial(context.Background(), filepath.Join(d.Dir, "control.sock"))
+	client, err := control.Dial(context.Background(), d.Socket)
 	if err != nil {
 		d.T.Fatal(err)
 	}

@@ -24,14 +24,14 @@ type Daemon struct {
 	NS     string      // network namespace; "": the test's own
 	Dir    string      // every user may enter it
 	Config string      // the path of the configuration; "": none, the built-in default serves
-	Socket string      // its control socket
+	Socket string      // its control socket; where a test moves it, a Rewrite follows
 	Wrap   []string    // a command in front of serve, such as one that drops privileges
 	Args   []string    // more arguments of serve
 	Ready  func() bool // whether it can serve; nil: it has logged that it does
 	Took   time.Duration
 }
 
-const head = "state_dir: %DIR%/state\ncontrol: {socket: %DIR%/control.sock}\n"
+const head = "state_dir: %DIR%/state\ncontrol: {socket: %SOCKET%}\n"
 
 // NewDaemon writes the configuration and starts nothing. %DIR% in it is the daemon's folder; the
 // state folder and the control socket are set. When the test ends, the daemon ends, and its log must
@@ -57,7 +57,8 @@ func NewDefault(t testing.TB, ns string) *Daemon {
 func (d *Daemon) Rewrite(config string) {
 	d.T.Helper()
 	next := d.Config + ".next"
-	err := os.WriteFile(next, []byte(strings.ReplaceAll(head+config, "%DIR%", d.Dir)), 0o644) //nolint:gosec // for daemons of other users
+	text := strings.NewReplacer("%DIR%", d.Dir, "%SOCKET%", d.Socket).Replace(head + config)
+	err := os.WriteFile(next, []byte(text), 0o644) //nolint:gosec // for daemons of other users
 	if err == nil {
 		err = os.Rename(next, d.Config)
 	}

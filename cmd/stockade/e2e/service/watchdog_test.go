@@ -30,7 +30,7 @@ const within = 10 * time.Second
 func stallable(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(rig.OpenDir(t), "stockade")
-	if out, err := exec.Command("go", "build", "-tags", "stockade_stall", "-o", path, "stockade/cmd/stockade").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", "stockade_faults", "-o", path, "stockade/cmd/stockade").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return path
