@@ -55,6 +55,7 @@ func TestAJournalctlThatDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
+	rig.Eventually(t, 20*time.Second, "the log names the process", func() bool { return len(d.Logged("reading the journal")) > 0 })
 	pid := int(d.Logged("reading the journal")[0]["pid"].(float64))
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

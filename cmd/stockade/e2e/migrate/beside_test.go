@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,15 +52,20 @@ func (f *fail2ban) banned(jail, addr string) bool {
 	return strings.Contains(f.logged(), fmt.Sprintf("[%s] Ban %s\n", jail, addr))
 }
 
-// decidingLine is the last line that fail2ban keeps with a ban.
+// decidingLine is the last line that fail2ban keeps with a ban. A thread of its own writes it into the
+// database, after the ban is logged.
 func (f *fail2ban) decidingLine(jail, addr string) string {
 	f.t.Helper()
 	const program = `import sqlite3,sys,json
 row = sqlite3.connect(sys.argv[1]).execute("select data from bips where jail=? and ip=?", sys.argv[2:4]).fetchone()
 m = json.loads(row[0])["matches"][-1]
 print("".join(m) if isinstance(m, list) else m)`
-	out, err := exec.Command("/usr/bin/python3", "-c", program, f.run+"/fail2ban.sqlite3", jail, addr).CombinedOutput()
-	if err != nil {
+	var out []byte
+	var err error
+	if !rig.Soon(30*time.Second, func() bool {
+		out, err = exec.Command("/usr/bin/python3", "-c", program, f.run+"/fail2ban.sqlite3", jail, addr).CombinedOutput()
+		return err == nil
+	}) {
 		f.t.Fatalf("%v\n%s", err, out)
 	}
 	return lastLine(string(out))
@@ -167,6 +173,11 @@ func TestWalkthroughBeside(t *testing.T) {
 // compareVerb asks compare for the bans of both logs: the address must be banned by both.
 func compareVerb(t *testing.T, d *rig.Daemon, f *fail2ban, jail, addr string) {
 	t.Helper()
+	// A ban is logged after it is listed.
+	rig.Eventually(t, 30*time.Second, "the ban is logged", func() bool {
+		all := append(d.Logged("ban"), d.Logged("would ban")...) // jails that are moved only report at first
+		return slices.ContainsFunc(all, func(r map[string]any) bool { return r["jail"] == jail && r["addr"] == addr+"/32" })
+	})
 	file := filepath.Join(d.Dir, "stockade.log")
 	if err := os.WriteFile(file, []byte(d.Log.String()), 0o644); err != nil { //nolint:gosec // a copy for the verb
 		t.Fatal(err)
@@ -291,7 +302,7 @@ func TestDaemonsBeside(t *testing.T) {
 		})
 		return conn, err
 	}
-	rig.Eventually(t, 30*time.Second, "sshd and nginx answer", func() bool {
+	rig.Eventually(t, 60*time.Second, "sshd and nginx answer", func() bool {
 		for _, port := range []string{":22", ":8080"} {
 			c, err := dial(routerAddr, hostAddr+port)
 			if err != nil {

@@ -69,7 +69,7 @@ func (f *fail2ban) write(name, text string) {
 func (f *fail2ban) start() *fail2ban {
 	f.t.Helper()
 	f.Process = rig.Start(f.t, rig.InNS(f.ns, "fail2ban-server", "-f", "-c", f.dir, "-s", f.run+"/fail2ban.sock", "-p", f.run+"/fail2ban.pid", "start"))
-	if !rig.Soon(30*time.Second, func() bool { return f.Ended() || f.try("ping") == nil }) || f.Ended() {
+	if !rig.Soon(60*time.Second, func() bool { return f.Ended() || f.try("ping") == nil }) || f.Ended() {
 		log, _ := os.ReadFile(f.run + "/fail2ban.log")
 		f.t.Fatalf("fail2ban does not start: %s\n%s", f.Log, log)
 	}
@@ -104,8 +104,8 @@ func (f *fail2ban) stop() {
 	f.client("stop")
 	select {
 	case <-f.Done:
-	case <-time.After(30 * time.Second):
-		f.t.Fatal("fail2ban still runs 30 s after stop")
+	case <-time.After(60 * time.Second):
+		f.t.Fatal("fail2ban still runs a minute after stop")
 	}
 }
 
