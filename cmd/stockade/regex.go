@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,7 +86,7 @@ func (a *app) runRegex(ctx context.Context, o *regexOptions) error {
 	}
 	in, err := a.open(o.log)
 	if err != nil {
-		return &codedError{err, exitUsage}
+		return logError(err)
 	}
 	defer func() { _ = in.Close() }()
 	trial, err := newTrial(flt, o)
@@ -132,6 +134,9 @@ func (a *app) open(log string) (io.ReadCloser, error) {
 		return io.NopCloser(a.stdin), nil
 	}
 	info, err := os.Stat(log)
+	if errors.Is(err, fs.ErrPermission) && !strings.Contains(log, " ") {
+		return nil, err // a path to where the caller may not look
+	}
 	if err != nil {
 		return io.NopCloser(bytes.NewReader([]byte(log))), nil //nolint:nilerr // what is no file is a line
 	}

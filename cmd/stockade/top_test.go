@@ -120,28 +120,33 @@ func TestTopAsksForBansOnlyWhenTheyChanged(t *testing.T) {
 // openPTY returns the two ends of a terminal.
 func openPTY(t *testing.T) (master, slave *os.File) {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	master, slave, err := terminalPair()
 	if err != nil {
 		if os.Getenv("STOCKADE_REQUIRE") == "all" {
 			t.Fatal(err)
 		}
 		t.Skip("no terminals here: ", err)
 	}
-	t.Cleanup(func() { _ = master.Close() })
-	fd := int(master.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = slave.Close() })
+	t.Cleanup(func() { _, _ = master.Close(), slave.Close() })
 	return master, slave
+}
+
+// terminalPair opens the two ends of a terminal, which the caller closes.
+func terminalPair() (master, slave *os.File, err error) {
+	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR, 0); err != nil {
+		return nil, nil, err
+	}
+	fd := int(master.Fd())
+	n := 0
+	if err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err == nil {
+		if n, err = unix.IoctlGetInt(fd, unix.TIOCGPTN); err == nil {
+			slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+		}
+	}
+	if err != nil {
+		_ = master.Close()
+	}
+	return master, slave, err
 }
 
 // seen gathers what a program writes to its terminal.
@@ -164,10 +169,12 @@ func (s *seen) follow(master *os.File) {
 	}
 }
 
-func (s *seen) has(text string) bool {
+func (s *seen) has(text string) bool { return strings.Contains(s.all(), text) }
+
+func (s *seen) all() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Contains(s.text.String(), text)
+	return s.text.String()
 }
 
 func TestTopOnATerminal(t *testing.T) {

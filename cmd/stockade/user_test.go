@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// TestPlainUserIsRefused runs the real command as a user without any group.
+// TestPlainUserIsRefused runs the real command as a user without any group: whatever asks the daemon is
+// refused and changes nothing, and so is what would read or write where that user may not.
 func TestPlainUserIsRefused(t *testing.T) {
 	binary := publicBinary(t)
 	fake, socket, err := startFake(t.Cleanup)
@@ -21,17 +22,33 @@ func TestPlainUserIsRefused(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, verb := range []string{
-		"status", "status sshd", "status --json", "jails", "sources", "bans", "explain 192.0.2.7",
-		"ban 192.0.2.7", "unban 192.0.2.7", "unban --all", "reload", "ping",
-	} {
-		code, stdout, stderr := asPlainUser(t, binary, append(strings.Fields(verb), "--socket", socket)...)
+	_, slave := openPTY(t)
+	runs := asking()
+	for _, args := range runs {
+		code, stdout, stderr := asPlainUser(t, binary, slave, append([]string{"--socket", socket}, strings.Fields(args)...)...)
 		if code != exitPermission || stdout != "" || !strings.Contains(stderr, "not permitted") {
-			t.Errorf("%s: exit code %d, stdout %q, stderr %q", verb, code, stdout, stderr)
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", args, code, stdout, stderr)
 		}
 	}
 	if fake.Changes() != 0 {
 		t.Error("a plain user changed something")
+	}
+	t.Logf("%d of %d runs were refused", len(runs), len(runs))
+
+	dir := filepath.Join(filepath.Dir(binary), "closed")
+	open := filepath.Join(filepath.Dir(binary), "open.yaml")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(open, []byte("firewall: {table: nobody}\n"), 0o644)); err != nil { //nolint:gosec // other users read it
+		t.Fatal(err)
+	}
+	for at, w := range verbs {
+		if w.closed == "" {
+			continue
+		}
+		args := strings.Fields(strings.NewReplacer("%DIR%", dir, "%OPEN%", open).Replace(w.closed))
+		code, stdout, stderr := asPlainUser(t, binary, nil, args...)
+		if code != exitPermission || stdout != "" || !strings.HasPrefix(stderr, "stockade: ") {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", at, code, stdout, stderr)
+		}
 	}
 }
 
@@ -54,22 +71,23 @@ firewall: {backend: nftables}
 	); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := asPlainUser(t, binary, "serve", "--config", file)
+	code, _, stderr := asPlainUser(t, binary, nil, "serve", "--config", file)
 	if code != exitPermission {
 		t.Errorf("exit code %d, stderr %s", code, stderr)
 	}
 	if err := os.Chmod(file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr = asPlainUser(t, binary, "status", "--config", file); code != exitPermission {
+	if code, _, stderr = asPlainUser(t, binary, nil, "status", "--config", file); code != exitPermission {
 		t.Errorf("a configuration that may not be read: exit code %d, stderr %s", code, stderr)
 	}
 }
 
 const plainID = 64001 // a user and group that own nothing
 
-// asPlainUser runs a command and returns its exit code and what it printed.
-func asPlainUser(t *testing.T, binary string, args ...string) (code int, stdout, stderr string) {
+// asPlainUser runs a command and returns its exit code and what it printed. The command top has the
+// terminal for its input and output.
+func asPlainUser(t *testing.T, binary string, terminal *os.File, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Dir = "/"
@@ -77,6 +95,9 @@ func asPlainUser(t *testing.T, binary string, args ...string) (code int, stdout,
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: plainID, Gid: plainID}}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	if args[len(args)-1] == "top" {
+		cmd.Stdin, cmd.Stdout = terminal, terminal
+	}
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

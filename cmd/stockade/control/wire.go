@@ -42,7 +42,7 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	if t == "" {
 		return []byte("null"), nil
 	}
-	return json.Marshal(string(t))
+	return Marshal(string(t), "")
 }
 
 // Seconds is a duration in whole seconds; -1 means for ever.
