@@ -222,10 +222,13 @@ func compare(t *testing.T, m *Machine, re *Regexp, subject string, want []int) {
 	if only, err := m.Search(re, []byte(subject), nil); err == nil && only != ok {
 		t.Fatalf("%q on %q: without captures %t", re, subject, only)
 	}
+	if ok, err := m.SearchGeneral(re, []byte(subject), caps); err == nil && (ok != (want != nil) || ok && !slices.Equal(caps, want)) {
+		t.Fatalf("%q on %q by the general engine: got %t %v, want %v", re, subject, ok, caps, want)
+	}
 	// Without room for states, as after a line that is too varied for the cache.
 	bare := NewMachine()
 	bare.limit = 0
-	if ok, err := bare.Search(re, []byte(subject), caps); err == nil && (ok != (want != nil) || ok && !slices.Equal(caps, want)) {
+	if ok, err := bare.SearchGeneral(re, []byte(subject), caps); err == nil && (ok != (want != nil) || ok && !slices.Equal(caps, want)) {
 		t.Fatalf("%q on %q without a cache: got %t %v, want %v", re, subject, ok, caps, want)
 	}
 	if literals := re.Literals(); ok && len(literals) > 0 {

@@ -20,6 +20,7 @@ type Machine struct {
 	loose []uint32 // sets of a search that is too varied for a cache
 	back  backtracker
 	walk  walker
+	caps  []int // of searches that ask for none
 }
 
 // NewMachine returns an empty Machine.
@@ -30,6 +31,31 @@ func NewMachine() *Machine { return &Machine{caches: map[*Regexp]*cache{}, limit
 // -1 for a group that took no part; its length must be 2*(Groups()+1). Without a match, and with
 // an error, caps is unchanged or holds nothing of use. The only error is ErrBudget.
 func (m *Machine) Search(re *Regexp, subject []byte, caps []int) (bool, error) {
+	if re.direct == nil || len(subject) > maxSubject {
+		return m.SearchGeneral(re, subject, caps)
+	}
+	if caps == nil {
+		if cap(m.caps) < re.prog.slots {
+			m.caps = make([]int, re.prog.slots)
+		}
+		caps = m.caps[:re.prog.slots]
+	}
+	end := len(subject)
+	if !re.opt.NoNewline {
+		end++
+	}
+	switch re.direct.search(subject, end, caps[:re.prog.slots]) {
+	case isMatch:
+		return true, nil
+	case noMatch:
+		return false, nil
+	}
+	return m.SearchGeneral(re, subject, caps)
+}
+
+// SearchGeneral is Search by the general engine alone, which knows every pattern. Search is as
+// good and mostly faster; this is for comparing the two.
+func (m *Machine) SearchGeneral(re *Regexp, subject []byte, caps []int) (bool, error) {
 	end := len(subject)
 	if !re.opt.NoNewline {
 		end++

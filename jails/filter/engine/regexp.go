@@ -11,6 +11,9 @@
 // remembered by the Machine. Only patterns with backreferences retry, among the positions that
 // the first pass left, and only up to a step budget.
 //
+// Patterns of the common shape have a direct program beside it, which reads the line forwards and
+// asks the general engine only where that would cost too much. Its answers are the same.
+//
 // Differences from Python's re on str, chosen so that look-alikes pass no filter: \d, \w and \b
 // know ASCII only, and ASCII letters fold only among themselves. \s is Python's, with the Unicode
 // spaces. Invalid UTF-8 reads as U+FFFD, one for each byte. A loop takes no empty turn after one
@@ -56,6 +59,8 @@ type Regexp struct {
 	slots    []preset  // captures that lie in prefix
 	first    [256]bool // the byte behind prefix
 	anyFirst bool      // first says nothing
+
+	direct *direct // how to search without the above; nil: not at all
 }
 
 // preset is a slot whose value the prefix decides.
@@ -88,6 +93,9 @@ func Compile(pattern string, o Options) (re *Regexp, err error) {
 	re.analyze()
 	re.literals = literals(tree)
 	re.minBytes = minBytes(tree)
+	if re.anchored && !re.prog.backs {
+		re.direct = newDirect(tree)
+	}
 	return re, nil
 }
 
