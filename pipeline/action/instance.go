@@ -26,6 +26,9 @@ func (in *instance) run(ctx context.Context) {
 		}
 	}
 	for _, b := range in.o.Bans(in.jail) {
+		if ctx.Err() != nil {
+			break
+		}
 		b.Restored = b.Start.Before(in.began) // one that began meanwhile is news; its event comes, too
 		w.ban(ctx, b)
 	}

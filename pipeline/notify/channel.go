@@ -21,7 +21,7 @@ const (
 	maxBurst    = 5    // messages at once, before events are gathered
 	firstPause  = time.Second
 	longPause   = time.Minute
-	lastAttempt = 2 * time.Second  // what a stop waits for a channel
+	lastAttempt = 2 * time.Second  // what a stop waits for a channel, at most
 	fileRefresh = 15 * time.Second // how often a file is looked at: bans end without an event
 )
 
@@ -191,6 +191,7 @@ func (c *channel) run(ctx context.Context) {
 
 // runDigests sends single events while the rate allows, else all that gathered meanwhile.
 func (c *channel) runDigests(ctx context.Context) {
+	var begun *message // that a stop overtook
 	for c.await(ctx, nil) {
 		all := c.waiting() > maxBurst || !c.limiter.Allow()
 		if all {
@@ -208,13 +209,16 @@ func (c *channel) runDigests(ctx context.Context) {
 			m.registry = c.whois.describe(ctx, m)
 		}
 		if ctx.Err() != nil {
-			c.lastWord(ctx, m)
+			begun = m
 			break
 		}
 		c.deliver(ctx, m)
 	}
-	if m := c.take(true); m != nil {
-		c.lastWord(ctx, m)
+	deadline := time.Now().Add(lastAttempt)
+	for _, m := range []*message{begun, c.take(true)} {
+		if m != nil {
+			c.lastWord(ctx, m, deadline)
+		}
 	}
 }
 
@@ -233,11 +237,7 @@ func (c *channel) runPrograms(ctx context.Context) {
 	}
 	deadline := time.Now().Add(lastAttempt)
 	for m := c.take(false); m != nil; m = c.take(false) {
-		if time.Now().After(deadline) {
-			c.failed.Add(1)
-			continue
-		}
-		c.lastWord(ctx, m)
+		c.lastWord(ctx, m, deadline)
 	}
 }
 
@@ -254,14 +254,17 @@ func (c *channel) runFile(ctx context.Context) {
 		}
 		c.deliver(ctx, m)
 		sleep(ctx, c.digest)
-		if ctx.Err() != nil {
-			return
-		}
 		if !c.await(ctx, tick.C) {
-			return
+			break
 		}
 	}
+	if m := c.take(true); m != nil && !errors.Is(context.Cause(ctx), errReplaced) {
+		c.lastWord(ctx, m, time.Now().Add(lastAttempt))
+	}
 }
+
+// errReplaced ends a channel that is no longer configured. Its successor may have its file.
+var errReplaced = errors.New("another configuration is in force")
 
 // await returns true once something waits or the ticker ticked, false when ctx is done.
 func (c *channel) await(ctx context.Context, tick <-chan time.Time) bool {
@@ -312,9 +315,10 @@ func (c *channel) attempt(ctx context.Context, m *message, limit time.Duration) 
 	return err
 }
 
-// lastWord makes one short attempt while stockade stops.
-func (c *channel) lastWord(ctx context.Context, m *message) {
-	if err := c.attempt(context.WithoutCancel(ctx), m, lastAttempt); err != nil {
+// lastWord makes one short attempt while stockade stops; none after the deadline.
+func (c *channel) lastWord(ctx context.Context, m *message, deadline time.Time) {
+	left := time.Until(deadline)
+	if left <= 0 || c.attempt(context.WithoutCancel(ctx), m, left) != nil {
 		c.failed.Add(int64(m.total))
 		return
 	}

@@ -1,10 +1,13 @@
 package notify
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -72,5 +75,37 @@ func TestFileFollowsTheBans(t *testing.T) {
 	eventually(t, "the event is taken", func() bool { return n.Stats()[0].Sent == 1 })
 	if again, err := os.Stat(path); err != nil || !os.SameFile(first, again) {
 		t.Errorf("a file that did not change was replaced: %v", err)
+	}
+}
+
+// TestFileIsWrittenAtTheStop bans right before a stop: the file has it, as the kernel has.
+func TestFileIsWrittenAtTheStop(t *testing.T) {
+	var mu sync.Mutex
+	var bans []Ban
+	path := filepath.Join(t.TempDir(), "bans")
+	o := *testOptions()
+	o.Bans = func(string) []Ban {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(bans)
+	}
+	n, err := New([]Config{{Name: "list", Type: TypeFile, Path: path, Format: "list", Digest: time.Hour}}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	eventually(t, "the file is there", func() bool { _, err := os.Stat(path); return err == nil })
+	mu.Lock()
+	bans = []Ban{{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Jail: "sshd"}}
+	mu.Unlock()
+	n.Post(ban(1))
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != fileMark+"192.0.2.7\n" {
+		t.Errorf("%v %q", err, text)
 	}
 }

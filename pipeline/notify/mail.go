@@ -23,21 +23,28 @@ func (s mailer) send(ctx context.Context, m *message) error {
 	if err != nil {
 		return permanent(err)
 	}
-	// The library leaves a connection open when the greeting, STARTTLS or the login fails.
-	var opened []net.Conn
-	c, err := s.client(ctx, func(dialing context.Context, network, address string) (net.Conn, error) {
+	// The library heeds ctx while it dials, and leaves a connection open when the greeting, STARTTLS or
+	// the login fails.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c, err := s.client(ctx, func(dialing context.Context, network, address string, secure *tls.Config) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(dialing, network, address)
-		if err == nil {
-			opened = append(opened, conn)
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		context.AfterFunc(ctx, func() { _ = conn.Close() }) // it may be closed already
+		if secure == nil {
+			return conn, nil
+		}
+		encrypted := tls.Client(conn, secure)
+		return encrypted, encrypted.HandshakeContext(dialing)
 	})
 	if err != nil {
 		return err
 	}
 	err = c.DialAndSendWithContext(ctx, msg)
-	for _, conn := range opened {
-		_ = conn.Close() // it may be closed already
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
 	var refused *gomail.SendError
 	if errors.As(err, &refused) && !refused.IsTemp() && refused.ErrorCode() >= 500 {
@@ -88,22 +95,35 @@ func mailBody(m *message) string {
 	return b.String()
 }
 
-// client is set up for one message. TLS from the first byte is dialled by the library itself.
-func (s mailer) client(ctx context.Context, dial gomail.DialContextFunc) (*gomail.Client, error) {
+// dialer connects, with TLS from the first byte unless secure is nil.
+type dialer func(ctx context.Context, network, address string, secure *tls.Config) (net.Conn, error)
+
+// logins are the ways to log in over TLS, the best first.
+var logins = []gomail.SMTPAuthType{
+	gomail.SMTPAuthSCRAMSHA256PLUS, gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthSCRAMSHA1PLUS, gomail.SMTPAuthSCRAMSHA1,
+	gomail.SMTPAuthCramMD5, gomail.SMTPAuthPlain, gomail.SMTPAuthLogin,
+}
+
+// client is set up for one message.
+func (s mailer) client(ctx context.Context, dial dialer) (*gomail.Client, error) {
 	host, port, err := splitServer(s.cfg.Server)
 	if err != nil {
 		return nil, permanent(err)
 	}
-	options := []gomail.Option{gomail.WithPort(port), gomail.WithTimeout(s.timeout(ctx))}
+	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	policy, secure := gomail.TLSMandatory, (*tls.Config)(nil)
 	switch s.cfg.TLS {
 	case "none":
-		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS), gomail.WithDialContextFunc(dial))
+		policy = gomail.NoTLS
 	case "tls":
-		options = append(options, gomail.WithSSL())
-	default:
-		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory), gomail.WithDialContextFunc(dial))
+		policy, secure = gomail.NoTLS, config // no STARTTLS inside
 	}
-	options = append(options, gomail.WithTLSConfig(&tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}))
+	options := []gomail.Option{
+		gomail.WithPort(port), gomail.WithTimeout(s.timeout(ctx)), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(config),
+		gomail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dial(ctx, network, address, secure)
+		}),
+	}
 	if s.cfg.CredentialsFile != "" {
 		text, err := readSecret(s.cfg.CredentialsFile)
 		if err != nil {
@@ -114,7 +134,7 @@ func (s mailer) client(ctx context.Context, dial gomail.DialContextFunc) (*gomai
 		if !ok || strings.ContainsFunc(user+password, control) {
 			return nil, permanent(fmt.Errorf("%s must hold two lines, the user and the password", s.cfg.CredentialsFile))
 		}
-		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(user), gomail.WithPassword(password))
+		options = append(options, gomail.WithOpportunisticSMTPAuth(logins...), gomail.WithUsername(user), gomail.WithPassword(password))
 	}
 	c, err := gomail.NewClient(host, options...)
 	if err != nil {

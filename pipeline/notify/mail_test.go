@@ -277,3 +277,43 @@ func TestMailHeedsItsTime(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMailEndsWithItsContext stops while a server keeps silent, at each point of a conversation.
+func TestMailEndsWithItsContext(t *testing.T) {
+	for name, tt := range map[string]struct{ mode, says string }{
+		"before the greeting":       {"starttls", ""},
+		"after the greeting":        {"none", "220 test\r\n"},
+		"in the handshake":          {"tls", ""},
+		"in the handshake, refused": {"tls", "220 test\r\n"},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		closed := make(chan error, 1)
+		go func() {
+			c, err := l.Accept()
+			if err == nil {
+				_, err = io.WriteString(c, tt.says)
+				cancel()
+				_, _ = io.Copy(io.Discard, c) // until the other end closes
+				c.Close()
+			}
+			closed <- err
+		}()
+		cfg := Config{Name: "mail", Type: TypeMail, Server: l.Addr().String(), TLS: tt.mode, From: "a@example.net", To: []string{"b@example.net"}, Timeout: time.Hour}
+		began := time.Now()
+		if err := (mailer{&cfg}).send(ctx, single(0)); err == nil {
+			t.Errorf("%s: it was sent", name)
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("%s: took %s", name, took)
+		}
+		if err := <-closed; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+		l.Close()
+	}
+}

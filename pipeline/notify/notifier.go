@@ -147,10 +147,10 @@ func (n *Notifier) startAll(ctx context.Context, running *sync.WaitGroup) {
 		if c.quit != nil {
 			continue
 		}
-		own, cancel := context.WithCancel(ctx)
-		c.quit = cancel
+		own, cancel := context.WithCancelCause(ctx)
+		c.quit = func() { cancel(errReplaced) }
 		running.Go(func() {
-			defer cancel()
+			defer cancel(nil)
 			c.run(own)
 		})
 	}

@@ -18,7 +18,7 @@ const (
 	writeTimeout  = 60 * time.Second // for the handler and the answer
 	idleTimeout   = 30 * time.Second
 	serviceLimit  = 50 * time.Second // for one call of a service
-	stopTimeout   = 2 * time.Second  // for requests in flight when the server stops
+	stopTimeout   = time.Second      // for requests in flight when the server stops
 	maxHeader     = 16 << 10         // bytes
 	maxBody       = 1 << 20          // bytes; the largest honest request has some hundred
 )

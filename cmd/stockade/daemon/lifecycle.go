@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -22,6 +25,9 @@ type Task interface {
 
 // stopLimit is how long one stage may take to stop before it is left behind.
 const stopLimit = 5 * time.Second
+
+// slowStop is how long a task takes to stop before the log names it.
+const slowStop = 100 * time.Millisecond
 
 // running is a task at work.
 type running struct {
@@ -68,10 +74,10 @@ func (r *running) stop() error {
 }
 
 // supervise starts the stages in order, each when the one before is ready, calls serving, waits
-// for ctx or a failure, and stops them in reverse order.
+// for ctx or a failure, and stops them in reverse order, the tasks of a stage together.
 func supervise(ctx context.Context, log *slog.Logger, stages [][]Task, serving func()) error {
 	failed := make(chan error, 1)
-	var started []*running
+	var started [][]*running
 	err := startAll(ctx, stages, failed, &started)
 	if err == nil && ctx.Err() == nil {
 		serving()
@@ -82,19 +88,40 @@ func supervise(ctx context.Context, log *slog.Logger, stages [][]Task, serving f
 	}
 	log.Info("stopping")
 	notifySystemd(sd.SdNotifyStopping)
-	for i := len(started) - 1; i >= 0; i-- {
-		err = errors.Join(err, started[i].stop())
+	begin := time.Now()
+	var slow []string
+	for _, stage := range slices.Backward(started) {
+		err = errors.Join(err, stopAll(stage, &slow))
 	}
+	log.Info("stopped", "took", time.Since(begin).Round(time.Millisecond).String(), "slow", strings.Join(slow, ", "))
 	return err
 }
 
-func startAll(ctx context.Context, stages [][]Task, failed chan error, started *[]*running) error {
-	for _, stage := range stages {
-		first := len(*started)
-		for _, t := range stage {
-			*started = append(*started, start(t, failed))
+// stopAll stops the tasks of a stage and adds to slow which of them took long.
+func stopAll(stage []*running, slow *[]string) error {
+	errs, took := make([]error, len(stage)), make([]time.Duration, len(stage))
+	begin := time.Now()
+	var stopping sync.WaitGroup
+	for i, r := range stage {
+		stopping.Go(func() { errs[i], took[i] = r.stop(), time.Since(begin) })
+	}
+	stopping.Wait()
+	for i, r := range stage {
+		if took[i] >= slowStop {
+			*slow = append(*slow, fmt.Sprintf("%s %s", r, took[i].Round(time.Millisecond)))
 		}
-		for _, r := range (*started)[first:] {
+	}
+	return errors.Join(errs...)
+}
+
+func startAll(ctx context.Context, stages [][]Task, failed chan error, started *[][]*running) error {
+	for _, stage := range stages {
+		tasks := make([]*running, len(stage))
+		for i, t := range stage {
+			tasks[i] = start(t, failed)
+		}
+		*started = append(*started, tasks)
+		for _, r := range tasks {
 			select {
 			case <-r.Ready():
 			case err := <-failed:

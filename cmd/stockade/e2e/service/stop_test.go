@@ -3,6 +3,7 @@ package service
 import (
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -50,7 +51,7 @@ func TestStopUnderLoad(t *testing.T) {
 		begin := time.Now()
 		d.End(syscall.SIGTERM)
 		took = append(took, time.Since(begin))
-		sent := stop()
+		sent, parts := stop(), d.Logged("stopped")
 		slow.Close()
 		if code := d.Cmd.ProcessState.ExitCode(); code != 0 {
 			t.Fatalf("round %d: exit %d\n%s", round, code, rig.Last(d.Log.String(), 20))
@@ -72,7 +73,7 @@ func TestStopUnderLoad(t *testing.T) {
 			t.Errorf("round %d: the window of %s has %v failures, want 2", round, half, got)
 		}
 		client.Close()
-		t.Logf("round %d: stopped in %s under %d senders, %d lines sent, %d bans kept", round, took[round].Round(time.Millisecond), senders, sent, len(known))
+		t.Logf("round %d: stopped in %s under %d senders, %d lines sent, %d bans kept; %v", round, took[round].Round(time.Millisecond), senders, sent, len(known), parts)
 		d.Must("unban", "--all")
 	}
 	slices.Sort(took)
@@ -149,4 +150,64 @@ func windows(t *testing.T, c *control.Client, addr netip.Addr) (list []int) {
 		list = append(list, int(w.Failures))
 	}
 	return list
+}
+
+const hungConfig = tcpConfig + `
+notify:
+  - {name: hook, type: webhook, url: "http://127.0.0.1:8081/", timeout: 1m}
+  - {name: mail, type: mail, server: "127.0.0.1:8081", tls: none, from: a@example.net, to: [b@example.net], timeout: 1m}
+  - {name: whois, type: mail, server: "127.0.0.1:8081", tls: none, from: a@example.net, to: [b@example.net], whois: {enabled: true, server: "127.0.0.1:8081", timeout: 30s}}
+  - {name: program, type: exec, command: [/bin/sleep, "60"], user: root, timeout: 1m, concurrency: 4}
+allow_shell_actions: true
+actions:
+  - {name: hangs, action: "fail2ban:%DIR%/hangs.conf", jails: [sshd], user: root, timeout: 60s}
+`
+
+// TestStopBesideTheHung stops serve while every channel, an action and a client of the control socket
+// hang. The state is saved, and the stop waits for none of them longer than it may.
+func TestStopBesideTheHung(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	ns := rig.NewNS(t)
+	d := rig.NewDaemon(t, ns, hungConfig)
+	const hangs = "[Definition]\nactionstart = sleep 60\nactionban = sleep 60\nactionunban = sleep 60\nactionstop = sleep 60\n"
+	if err := os.WriteFile(filepath.Join(d.Dir, "hangs.conf"), []byte(hangs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var silent net.Listener // takes connections and never answers
+	if err := rig.Inside(ns, func() (err error) { silent, err = net.Listen("tcp", "127.0.0.1:8081"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	d.Start()
+	const offenders = 10
+	for i := range offenders {
+		d.Must("ban", numbered(i).String(), "--jail", "sshd")
+	}
+	half, err := net.Dial("unix", d.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	if _, err := half.Write([]byte("POST /v1/ban HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	d.End(syscall.SIGTERM)
+	took := time.Since(begin)
+	if code := d.Cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit %d\n%s", code, rig.Last(d.Log.String(), 20))
+	}
+	t.Logf("stopped in %s beside the hung: %v", took.Round(time.Millisecond), d.Logged("stopped"))
+	if limit := 3 * stopLimit; took > limit || rig.Long() && took > stopLimit {
+		t.Errorf("the stop took %s, want at most %s on a quiet machine", took, stopLimit)
+	}
+	d.Start()
+	client, err := d.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if known := enforced(t, client); len(known) != offenders {
+		t.Errorf("%d bans are known, want %d", len(known), offenders)
+	}
 }
