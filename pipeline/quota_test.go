@@ -11,11 +11,23 @@ import (
 	"stockade/receiver"
 )
 
-// clock is a clock that a test moves.
-type clock struct{ ahead atomic.Int64 }
+// clock is a clock that stands still until a test moves it.
+type clock struct {
+	from  time.Time
+	ahead atomic.Int64
+}
 
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time          { return c.from.Add(time.Duration(c.ahead.Load())) }
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// hold gives the quotas a clock of the test: they do not grow because the machine is slow.
+func (r *rig) hold() *clock {
+	c := &clock{from: time.Now()}
+	r.quotas.mu.Lock()
+	defer r.quotas.mu.Unlock()
+	r.quotas.now = c.now
+	return c
+}
 
 // flood sends failures of many addresses, each enough times to be banned.
 func (r *rig) flood(t *testing.T, source string, addresses int) {
@@ -35,8 +47,7 @@ func (r *rig) flood(t *testing.T, source string, addresses int) {
 
 func TestQuotaThrottles(t *testing.T) {
 	r := newRig(t, 1)
-	var c clock
-	r.quotas.now = c.now
+	c := r.hold()
 	r.flood(t, "botnet", 50)
 	if got := len(r.store.Bans("login")); got < 10 || got > 11 {
 		t.Fatalf("%d bans at once, want the burst of 10", got)
@@ -73,8 +84,7 @@ func TestQuotaThrottles(t *testing.T) {
 
 func TestQuotaQuarantines(t *testing.T) {
 	r := newRig(t, 1)
-	var c clock
-	r.quotas.now = c.now
+	c := r.hold()
 	r.flood(t, "liar", 50)
 	if got := len(r.store.Bans("login")); got != 10 {
 		t.Fatalf("%d bans, want the burst of 10", got)
@@ -108,6 +118,7 @@ func TestUnbanTakesBackWhatWaits(t *testing.T) {
 
 func TestAWitnessedBanDoesNotWaitForTheQuota(t *testing.T) {
 	r := newRig(t, 1)
+	r.hold()
 	r.flood(t, "botnet", 20) // the burst is 10, and nobody saw these
 	e := r.line("login", "failed login from 198.51.100.7")
 	e.Source = r.sources["botnet"]
