@@ -69,7 +69,7 @@ func TestOneWayPath(t *testing.T) {
 	l.echo(l.server, 22, accepted)
 	for _, v := range versions {
 		for _, scope := range []firewall.Scope{"", "22"} {
-			client, err := l.dial(l.attacker, v.attacker, v.server, 22, 5*time.Second)
+			client, err := l.dial(l.attacker, v.attacker, v.server, 22, 20*time.Second)
 			if err != nil {
 				t.Fatalf("%s: before the ban: %v", v.name, err)
 			}
@@ -118,7 +118,7 @@ func TestNeighboursAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, 5*time.Second, pair.from+" finds "+pair.to, func() bool {
+			eventually(t, 20*time.Second, pair.from+" finds "+pair.to, func() bool {
 				return strings.Contains(command(t, pair.ns, "ip", "-6", "neigh", "show", "to", pair.to, "dev", "wan"), "lladdr")
 			})
 		}
@@ -134,7 +134,7 @@ func TestPickedUpConnectionsAreCut(t *testing.T) {
 	l.echo(l.server, 22, accepted)
 	for _, scope := range []firewall.Scope{"", "22/tcp"} {
 		for _, first := range []string{"attacker", "server"} {
-			client, err := l.dial(l.attacker, attacker4, server4, 22, 5*time.Second)
+			client, err := l.dial(l.attacker, attacker4, server4, 22, 20*time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +151,7 @@ func TestPickedUpConnectionsAreCut(t *testing.T) {
 			if first == "attacker" {
 				_, _ = client.Write([]byte("more"))
 			}
-			_ = served.SetDeadline(time.Now().Add(5 * time.Second))
+			_ = served.SetDeadline(time.Now().Add(20 * time.Second))
 			_, _ = served.Write([]byte("banner"))
 			if n, err := served.Read(make([]byte, 10)); err == nil || !strings.Contains(err.Error(), "reset") {
 				t.Errorf("scope %q, %s first: the server reads %d, %v, want a reset", scope, first, n, err)
@@ -230,10 +230,14 @@ func TestUsageCounts(t *testing.T) {
 	l.sendRaw(7, func(int) []byte { return rawSegment(attacker4, server4, 1111, 22, tcpSYN, 1, 0) })
 	l.sendRaw(3, func(int) []byte { return rawSegment(below4, server4, 1111, 22, tcpSYN, 1, 0) })
 	l.blocked(l.attacker, attacker6, gateway6, 22)
-	got, err := l.nft.Usage(t.Context(), elements)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var got []firewall.Usage
+	eventually(t, 20*time.Second, "the packets are counted", func() bool { // they may still wait for their processor
+		var err error
+		if got, err = l.nft.Usage(t.Context(), elements); err != nil {
+			t.Fatal(err)
+		}
+		return got[0].Counters.Packets >= 7 && got[1].Counters.Packets >= 3 && got[2].Counters.Packets > 0
+	})
 	if got[0] != (firewall.Usage{Present: true, Counters: firewall.Counters{Packets: 7, Bytes: 280}}) || got[1] != (firewall.Usage{Present: true, Counters: firewall.Counters{Packets: 3, Bytes: 120}}) ||
 		!got[2].Present || got[2].Counters.Packets == 0 || got[3].Present {
 		t.Errorf("%+v", got)
@@ -281,7 +285,7 @@ func TestForgetEndsConnections(t *testing.T) {
 	for _, v := range versions {
 		for _, src := range []string{v.attacker, v.above} {
 			for _, port := range []int{22, 80} {
-				c, err := l.dial(l.attacker, src, v.server, port, 5*time.Second)
+				c, err := l.dial(l.attacker, src, v.server, port, 20*time.Second)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -169,9 +169,9 @@ func exchange(c net.Conn, timeout time.Duration) error {
 // reaches says whether a connection from there to there is answered.
 func (l *lab) reaches(ns netns.NsHandle, from, to string, port int) {
 	l.Helper()
-	c, err := l.dial(ns, from, to, port, 5*time.Second)
+	c, err := l.dial(ns, from, to, port, 20*time.Second)
 	if err == nil {
-		err = exchange(c, 5*time.Second)
+		err = exchange(c, 20*time.Second)
 		_ = c.Close()
 	}
 	if err != nil {

@@ -87,7 +87,7 @@ func TestRejectAnswersAtOnce(t *testing.T) {
 				to   string
 				port int
 			}{{v.gateway, 22}, {v.server, 22}, {v.gateway, 8080}} {
-				if _, err := l.dial(l.attacker, v.attacker, to.to, to.port, 5*time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
+				if _, err := l.dial(l.attacker, v.attacker, to.to, to.port, 20*time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
 					t.Errorf("scope %q, %s port %d: %v, want a refusal", scope, to.to, to.port, err)
 				}
 				l.reaches(l.attacker, v.above, to.to, to.port)
@@ -114,7 +114,7 @@ func TestConnectionsAreCutAtBothEnds(t *testing.T) {
 		}{{v.gateway, 22}, {v.server, 22}, {v.gateway, 8080}} {
 			for _, scope := range []firewall.Scope{"", "22,8080/tcp"} {
 				for _, verdict := range []firewall.Verdict{firewall.Drop, firewall.Reject} {
-					client, err := l.dial(l.attacker, v.attacker, to.to, to.port, 5*time.Second)
+					client, err := l.dial(l.attacker, v.attacker, to.to, to.port, 20*time.Second)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -122,7 +122,7 @@ func TestConnectionsAreCutAtBothEnds(t *testing.T) {
 					c := l.ban(v.prefixes[0], scope, verdict)
 					_ = client.SetDeadline(time.Now().Add(patience))
 					_, _ = client.Write([]byte("more"))
-					_ = served.SetDeadline(time.Now().Add(5 * time.Second))
+					_ = served.SetDeadline(time.Now().Add(20 * time.Second))
 					if _, err := served.Write([]byte("banner")); err != nil {
 						t.Errorf("first write of the server: %v", err)
 					}
@@ -187,7 +187,7 @@ func TestStreamTowardsTheBannedStops(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, _ = client.Write([]byte("start"))
-			_ = served.SetDeadline(time.Now().Add(5 * time.Second))
+			_ = served.SetDeadline(time.Now().Add(20 * time.Second))
 			_, peer, err := served.ReadFromUDPAddrPort(make([]byte, 10))
 			if err != nil {
 				t.Fatal(err)

@@ -77,7 +77,7 @@ func children(pid int) (all []int) {
 // greeting is the version that sshd sends first, "" when it sends none.
 func greeting(c net.Conn) string {
 	b := make([]byte, 64)
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	n, _ := c.Read(b)
 	if !strings.HasPrefix(string(b[:n]), "SSH-") {
 		return ""
@@ -109,7 +109,7 @@ func TestLoginsUnderWayAreFreed(t *testing.T) {
 	for _, v := range versions {
 		var held []net.Conn
 		for range 2 {
-			c, err := l.dial(l.attacker, v.attacker, v.server, 22, 5*time.Second)
+			c, err := l.dial(l.attacker, v.attacker, v.server, 22, 20*time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +136,7 @@ func TestLoginsUnderWayAreFreed(t *testing.T) {
 		}
 		for _, c := range held {
 			_, _ = c.Write([]byte("SSH-2.0-attacker\r\n"))
-			eventually(t, 5*time.Second, "sshd's host has the attacker's version", func() bool { return unacknowledged(c) == 0 })
+			eventually(t, 20*time.Second, "sshd's host has the attacker's version", func() bool { return unacknowledged(c) == 0 })
 		}
 		ban := l.ban(v.prefixes[0], "22", firewall.Drop)
 		for _, p := range busy {

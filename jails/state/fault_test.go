@@ -108,7 +108,8 @@ func TestOpenOnAFullDisk(t *testing.T) {
 	}
 }
 
-// While Run runs, a disk fault shows within 5 s and is made up for within 10 s of its end.
+// While Run runs, a disk fault shows within 5 s and is made up for within 10 s of its end; a busy machine
+// may take five times as long.
 func TestRunRepairsTheDisk(t *testing.T) {
 	fsys := waltest.New()
 	var broken atomic.Bool
@@ -138,12 +139,12 @@ func TestRunRepairsTheDisk(t *testing.T) {
 	}
 	broken.Store(true)
 	b, _ := s.Ban(Ban{Jail: "manual", Prefix: prefix("192.0.2.7/32")})
-	until("trouble shows", 5*time.Second, func() bool { return s.Trouble() != nil })
+	until("trouble shows", 5*5*time.Second, func() bool { return s.Trouble() != nil })
 	if s.Durable() >= b.Seq {
 		t.Error("acknowledged while the disk is full")
 	}
 	broken.Store(false)
-	until("the ban is durable", 10*time.Second, func() bool { return s.Durable() >= b.Seq && s.Trouble() == nil })
+	until("the ban is durable", 5*10*time.Second, func() bool { return s.Durable() >= b.Seq && s.Trouble() == nil })
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -84,7 +85,11 @@ func TestKill9(t *testing.T) {
 	want := map[uint32]string{}
 	acked := 0
 	for round := range rounds {
-		for n, what := range killVictim(t, dir, time.Duration(rnd.IntN(40000))*time.Microsecond) {
+		from := "+" // most rounds have something that was acknowledged, however slow the machine is
+		if round%4 == 3 {
+			from = "ready"
+		}
+		for n, what := range killVictim(t, dir, from, time.Duration(rnd.IntN(40000))*time.Microsecond) {
 			want[n] = what
 			if what == "+" {
 				acked++
@@ -104,14 +109,15 @@ func TestKill9(t *testing.T) {
 			dir = t.TempDir()
 		}
 	}
-	if acked < rounds {
+	if acked < rounds/2 {
 		t.Errorf("only %d bans were acknowledged in %d rounds", acked, rounds)
 	}
 	t.Logf("%d kills, %d acknowledged bans, none lost", rounds, acked)
 }
 
-// killVictim lets the victim run for a while and returns the last word on each address.
-func killVictim(t *testing.T, dir string, after time.Duration) map[uint32]string {
+// killVictim lets the victim run for a while after its first line that begins so, and returns the last
+// word on each address.
+func killVictim(t *testing.T, dir, from string, after time.Duration) map[uint32]string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), victimDir+"="+dir)
@@ -128,9 +134,14 @@ func killVictim(t *testing.T, dir string, after time.Duration) map[uint32]string
 	if !lines.Scan() {
 		t.Fatalf("the victim says nothing: %v", cmd.Wait())
 	}
-	kill := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+	kill := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
+	timed := false
 	for line := lines.Text(); ; line = lines.Text() {
+		if !timed && strings.HasPrefix(line, from) {
+			kill.Reset(after)
+			timed = true
+		}
 		var n uint32
 		if line != "ready" {
 			if _, err := fmt.Sscanf(line[1:], "%d", &n); err != nil {

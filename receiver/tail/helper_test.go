@@ -104,7 +104,7 @@ func (r *rig) stop() {
 		if err != nil {
 			r.t.Errorf("run: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		r.t.Fatal("the tail does not stop")
 	}
 }
@@ -159,7 +159,7 @@ func (r *rig) want(texts ...string) {
 
 func (r *rig) wait(what string, ok func() bool) {
 	r.t.Helper()
-	if !receivertest.Eventually(10*time.Second, ok) {
+	if !receivertest.Eventually(30*time.Second, ok) {
 		r.t.Fatalf("no %s: have %d lines %.2000q, refused %v, log:\n%s", what, len(r.rec.All()), r.rec.Texts(), r.tail.Stats().Refused, r.log)
 	}
 }

@@ -281,7 +281,7 @@ func (w *writer) shift(name string) {
 // check waits until all lines came, each once.
 func (w *writer) check(when string) {
 	w.t.Helper()
-	receivertest.Eventually(5*time.Second, func() bool { return w.rec.Count() >= w.lines })
+	receivertest.Eventually(30*time.Second, func() bool { return w.rec.Count() >= w.lines })
 	seen := w.seen
 	all := w.rec.All()
 	for _, l := range all[w.looked:] {

@@ -65,7 +65,7 @@ func realSSHD(t *testing.T, dir string) {
 	defer func() { _ = sshd.Process.Kill(); _ = sshd.Wait() }()
 	var stranger net.Conn
 	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(198, 51, 100, 8)}}
-	eventually(t, 15*time.Second, "sshd answers", func() bool {
+	eventually(t, 60*time.Second, "sshd answers", func() bool {
 		stranger, err = from.Dial("tcp", "192.0.2.1:22")
 		return err == nil
 	})
@@ -93,7 +93,7 @@ func realSSHD(t *testing.T, dir string) {
 		text, _ := os.ReadFile(path("sshd.log"))
 		t.Fatalf("ssh: %v\n%s", err, text)
 	}
-	took := eventually(t, 5*time.Second, "the login is seen", func() bool { return strings.Contains(s.text(), admin) })
+	took := eventually(t, 30*time.Second, "the login is seen", func() bool { return strings.Contains(s.text(), admin) })
 	t.Logf("protected %v after the login", took.Round(time.Millisecond))
 	if got := s.text(); strings.Contains(got, "198.51.100.8") {
 		t.Errorf("who has not logged in is protected: %s", got)
