@@ -46,13 +46,26 @@ func (f file) render(bans []Ban) []byte {
 	bans = slices.CompactFunc(bans, func(a, b Ban) bool { return a.Prefix == b.Prefix })
 	var b bytes.Buffer
 	b.WriteString(fileMark)
-	if f.cfg.Format == "mikrotik" {
-		b.WriteString("/ip firewall address-list remove [find list=stockade]\n/ipv6 firewall address-list remove [find list=stockade]\n")
+	six := slices.IndexFunc(bans, func(b Ban) bool { return b.Prefix.Addr().Is6() })
+	if six < 0 {
+		six = len(bans)
 	}
-	for _, ban := range bans {
-		f.line(&b, ban)
+	for i, family := range [][]Ban{bans[:six], bans[six:]} {
+		if f.cfg.Format == "mikrotik" {
+			b.WriteString(emptyLists[i])
+		}
+		for _, ban := range family {
+			f.line(&b, ban)
+		}
 	}
 	return b.Bytes()
+}
+
+// emptyLists empty a router's lists. One without IPv6 ends an import at the second line, when it has
+// all of IPv4.
+var emptyLists = [2]string{
+	"/ip firewall address-list remove [find list=stockade]\n",
+	"/ipv6 firewall address-list remove [find list=stockade]\n",
 }
 
 func (f file) line(b *bytes.Buffer, ban Ban) {
@@ -63,8 +76,8 @@ func (f file) line(b *bytes.Buffer, ban Ban) {
 			return
 		}
 		fmt.Fprintf(b, "ALL: %s\n", addressText(ban.Prefix))
-	case "nginx":
-		fmt.Fprintf(b, "%s 1;\n", ban.Prefix)
+	case "nginx": // a single address is the same to geo and to map
+		fmt.Fprintf(b, "%s 1;\n", addressText(ban.Prefix))
 	case "mikrotik":
 		menu := "/ip"
 		if ban.Prefix.Addr().Is6() {
