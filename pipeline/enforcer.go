@@ -53,7 +53,9 @@ type enforcer struct {
 	again   reassertion
 	acks    acks
 
-	searchLimit int // see the constant
+	searchLimit int           // see the constant
+	quiet       time.Duration // auditAgain
+	repaired    time.Time     // when elements were last set again; zero: never
 
 	aheadPath string // "": none
 	ahead     *ahead
@@ -74,6 +76,7 @@ func newEnforcer(p *Pipeline, fw Firewall, event func(Event), log *slog.Logger) 
 		again:  reassertion{done: make(chan reasserted, 1)},
 
 		searchLimit: searchLimit,
+		quiet:       auditAgain,
 	}
 }
 
@@ -115,6 +118,9 @@ func (e *enforcer) run(ctx context.Context) {
 		case <-more:
 		case r := <-e.again.done:
 			e.reasserted(r)
+			if r.report.Set > 0 && len(e.audit.rest) == 0 {
+				pace.Reset(e.quiet)
+			}
 		case n := <-e.in:
 			notices = append(notices, n)
 		case <-e.p.store.Changed():

@@ -13,6 +13,7 @@ import (
 
 const (
 	auditEvery = 30 * time.Second      // between the starts of two audits
+	auditAgain = 10 * time.Second      // from a repair to the audit that says whether it was the last
 	auditPause = 20 * time.Millisecond // between two pieces of one
 	auditPiece = 1024                  // prefixes: about 3 ms of the kernel's time
 )
@@ -135,7 +136,11 @@ func (e *enforcer) auditSome(ctx context.Context) time.Duration {
 	}
 	a.rest = nil
 	e.noteRepair(a.repaired)
-	return max(auditPause, auditEvery-time.Since(a.began))
+	wait := auditEvery - time.Since(a.began)
+	if left := e.quiet - time.Since(e.repaired); left > 0 {
+		wait = min(wait, left)
+	}
+	return max(auditPause, wait)
 }
 
 // effective yields what the kernel must hold of some prefixes, as it is now.
@@ -151,12 +156,15 @@ func (e *enforcer) effective(prefixes []netip.Prefix) iter.Seq[firewall.Element]
 	}
 }
 
-// noteRepair reports elements that were missing; the fault stays until an audit finds none.
+// noteRepair reports elements that were missing; the fault stays until, some time later, none is.
 func (e *enforcer) noteRepair(count int) {
 	if count == 0 {
-		e.clearFault("drift")
+		if time.Since(e.repaired) >= e.quiet {
+			e.clearFault("drift")
+		}
 		return
 	}
+	e.repaired = time.Now()
 	e.p.stats.Repaired.Add(int64(count))
 	e.setFault("drift", fmt.Sprintf("%d bans were missing in the kernel and were set again: something else changes table stockade", count))
 	e.log.Warn("bans were missing in the kernel and were set again: something else changes our table", "count", count)

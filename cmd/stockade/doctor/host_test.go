@@ -10,7 +10,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"flag"
 	"fmt"
 	"io"
 	"math/big"
@@ -29,8 +28,6 @@ import (
 	"stockade/cmd/stockade/control"
 	"stockade/receiver/receivertest"
 )
-
-var long = flag.Bool("long", false, "wait for audits too")
 
 // binaryOf is the variable that names the program under test.
 const binaryOf = "STOCKADE_TEST_DOCTOR_BINARY"

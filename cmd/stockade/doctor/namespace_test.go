@@ -29,9 +29,6 @@ func runInNamespace(t *testing.T) {
 	if testing.Short() {
 		cmd.Args = append(cmd.Args, "-test.short")
 	}
-	if *long {
-		cmd.Args = append(cmd.Args, "-long")
-	}
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
