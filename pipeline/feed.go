@@ -27,8 +27,9 @@ type Feed struct {
 	grant    *grant
 	history  *history
 	writers  *receiver.Writers
-	scratch  [256]byte         // of originOf
+	scratch  [256]byte         // of identify
 	programs map[string]string // see program
+	last     string            // of programs
 	conn     *connection       // this one, in the history
 }
 
@@ -74,7 +75,7 @@ func (f *Feed) Put(e *receiver.Entry) {
 		b = newBatch(plan)
 		f.batches[n] = b
 	}
-	e.Origin = f.originOf(e)
+	f.identify(e)
 	b.add(e, at, f.grant, route)
 	if b.full() {
 		f.send(n)

@@ -151,7 +151,7 @@ func newMatrixRig(t *testing.T, m *matrix, maxRetry int) *rig {
 		if err != nil {
 			t.Fatal(err)
 		}
-		bound = append(bound, Bound{j, f})
+		bound = append(bound, Bound{Jail: j, Filter: f})
 	}
 	quotas := NewQuotas()
 	quotas.Set(sources.All(), func(*receiver.Source) bool { return false })

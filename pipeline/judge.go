@@ -206,7 +206,7 @@ func (p *Pipeline) distrust(bound *Bound, it *item, m *filter.Match) (reason str
 	case !p.quotas.believed(it.source.Name):
 		return refusedQuarantine
 	}
-	return forged(jail, bound.Filter, it)
+	return forged(bound, it)
 }
 
 // tooWeak reports whether a source below the jail's trust does not count. An explicit min_trust is

@@ -1,98 +1,119 @@
 package pipeline
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
-
-	"stockade/jails"
-	"stockade/jails/filter"
 	"stockade/receiver"
 	"stockade/receiver/decode"
 )
 
-// originOf says who wrote the entry, as far as something trustworthy vouches for it: the kernel
+// identify notes in the entry who wrote it, as far as something trustworthy vouches for it: the kernel
 // for a message on a unix socket, or the source where it is configured to. An origin that a source
-// names without that right is ignored and counted.
-func (f *Feed) originOf(e *receiver.Entry) receiver.Origin {
+// names without that right is ignored and counted. Of a journal's entry it is the journal's own word,
+// of a file's line what the owner of the file proves: they stay.
+func (f *Feed) identify(e *receiver.Entry) {
 	if e.Form == decode.Journal || e.Form == decode.File {
-		return e.Origin // the journal's own word, or what the owner of the file proves
+		return
 	}
-	o := f.writers.Origin(&e.Peer, e.Received)
-	if o.Known || len(e.SD) == 0 {
-		return o
+	e.Origin = receiver.Origin{}
+	if e.Peer.Level == receiver.LevelKernel {
+		e.Origin = f.writers.Origin(&e.Peer, e.Received)
+	}
+	if e.Origin.Known || len(e.SD) == 0 {
+		return
 	}
 	uid, exe := decode.Origin(e.SD, f.scratch[:0])
 	if uid == nil {
-		return o
+		return
 	}
 	if !e.Source.Vouches {
 		e.Source.Refused.Add(refusedVouch, e.Received, e.Raw)
-		return o
+		return
 	}
-	n, err := strconv.ParseUint(string(uid), 10, 32)
-	if err != nil || e.Malformed {
-		return o
+	n, ok := parseUID(uid)
+	if !ok || e.Malformed {
+		return
 	}
-	o = receiver.Origin{Known: true, UID: uint32(n)}
+	e.Origin.Known, e.Origin.UID = true, n
 	if exe != nil {
-		o.Exe = f.program(exe)
+		e.Origin.Exe = f.program(exe)
 	}
-	return o
+}
+
+// parseUID reads a uid: digits, and no more than fit.
+func parseUID(text []byte) (uid uint32, ok bool) {
+	var n uint64
+	for _, c := range text {
+		if n = 10*n + uint64(c-'0'); c-'0' > 9 || n > math.MaxUint32 {
+			return 0, false
+		}
+	}
+	return uint32(n), len(text) > 0
 }
 
 // maxPrograms is how many programs' paths a feed keeps, so that a line allocates none.
 const maxPrograms = 256
 
-// program returns the path of a program as a string.
+// program returns the path of a program as a string. The last one is at hand: lines of one program
+// come together.
 func (f *Feed) program(path []byte) string {
-	if s, ok := f.programs[string(path)]; ok {
-		return s
+	if string(path) == f.last {
+		return f.last
 	}
-	if len(f.programs) >= maxPrograms || f.programs == nil {
-		f.programs = make(map[string]string)
+	s, known := f.programs[string(path)]
+	if !known {
+		if len(f.programs) >= maxPrograms || f.programs == nil {
+			f.programs = make(map[string]string)
+		}
+		s = string(path)
+		f.programs[s] = s
 	}
-	s := string(path)
-	f.programs[s] = s
+	f.last = s
 	return s
 }
 
 // forged returns "" or the reason for which a line's writer is not one that the jail accepts. Each
 // demand is met, not met, or unknown. An unknown program or unit passes for uid 0 alone, where a
 // short-lived writer was gone before it could be looked at.
-func forged(jail *jails.Jail, f *filter.Filter, it *item) (reason string) {
-	want := jail.Origin
+func forged(bound *Bound, it *item) (reason string) {
+	want, o := bound.Jail.Origin, &it.origin
 	if want == nil {
-		uids := f.Origin().UID
+		uids := bound.Filter.Origin().UID
 		switch {
-		case len(uids) == 0, !it.origin.Known && (it.file || it.level != receiver.LevelKernel):
+		case len(uids) == 0, !o.Known && (it.file || it.level != receiver.LevelKernel):
 			return "" // nobody knows who wrote it; a jail that must know says origin
-		case !it.origin.Known:
+		case !o.Known:
 			return refusedUnknown // a carrier on this host: anybody may have written it
-		case !slices.Contains(uids, it.origin.UID):
+		case !slices.Contains(uids, o.UID):
 			return refusedForged
 		}
 		return ""
 	}
 	if len(want.UIDs) > 0 {
-		if !it.origin.Known {
+		if !o.Known {
 			return refusedUnknown
 		}
-		if !slices.Contains(want.UIDs, it.origin.UID) {
+		if !slices.Contains(want.UIDs, o.UID) {
 			return refusedForged
 		}
 	}
-	for _, part := range []struct{ want, have string }{{want.Unit, it.origin.Unit}, {want.Exe, it.origin.Exe}} {
-		switch {
-		case part.want == "":
-		case part.have == "" && (!it.origin.Known || it.origin.UID != 0):
-			return refusedUnknown
-		case part.have == "":
-		case part.have != part.want && !doublestar.MatchUnvalidated(part.want, part.have):
-			return refusedForged
-		}
+	if reason := unmet(bound.unit, o.Unit, o); reason != "" {
+		return reason
+	}
+	return unmet(bound.exe, o.Exe, o)
+}
+
+// unmet returns "" or the reason for which what is known of a writer is not what a jail demands.
+func unmet(want *verdicts, have string, o *receiver.Origin) (reason string) {
+	switch {
+	case want == nil:
+	case have != "" && !want.match(have):
+		return refusedForged
+	case have == "" && (!o.Known || o.UID != 0):
+		return refusedUnknown
 	}
 	return ""
 }

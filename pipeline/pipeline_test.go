@@ -110,6 +110,7 @@ var testJails = []jails.Config{
 	{Name: "other", Filter: jails.FilterConfig{FailRegex: []string{`^other <HOST>$`}}, Apps: []string{"httpd"}},
 	{Name: "strict", Filter: jails.FilterConfig{FailRegex: []string{`^strict <HOST>$`}}, Apps: []string{"strict"}, MinTrust: "tls"},
 	{Name: "mine", Filter: jails.FilterConfig{FailRegex: []string{`^mine <HOST>$`}}, Apps: []string{"mine"}, Origin: &jails.OriginConfig{UID: []uint32{0}}},
+	{Name: "daemon", Filter: jails.FilterConfig{FailRegex: []string{`^daemon <HOST>$`}}, Apps: []string{"daemon"}, Origin: &jails.OriginConfig{UID: []uint32{0}, Exe: "/usr/{sbin,lib/openssh}/sshd*"}},
 	{Name: "spoofable", Filter: jails.FilterConfig{FailRegex: []string{`^dropped <HOST>$`}}, Apps: []string{"kernel"}},
 	{Name: "recidive", Filter: jails.FilterConfig{FailRegex: []string{`^\[login\] Ban <HOST>$`}}, Apps: []string{"fail2ban"}},
 	{Name: "shadow", Filter: jails.FilterConfig{FailRegex: []string{`^shadow <HOST>$`}}, Apps: []string{"shadow"}, Enforce: new(bool)},
@@ -129,7 +130,7 @@ func plan(t testing.TB, configs []jails.Config, sources *receiver.Sources) *Plan
 		if err != nil {
 			t.Fatal(err)
 		}
-		bound = append(bound, Bound{j, f})
+		bound = append(bound, Bound{Jail: j, Filter: f})
 	}
 	return NewPlan(bound, sources.All())
 }

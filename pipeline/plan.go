@@ -2,9 +2,6 @@ package pipeline
 
 import (
 	"slices"
-	"strings"
-
-	"github.com/bmatcuk/doublestar/v4"
 
 	"stockade/jails"
 	"stockade/jails/filter"
@@ -16,6 +13,8 @@ import (
 type Bound struct {
 	Jail   *jails.Jail
 	Filter *filter.Filter
+
+	unit, exe *verdicts // what the jail's origin demands; nil: nothing, or not yet in a plan
 }
 
 // Plan is what a configuration says about lines: the jails, their filters in one set, and what
@@ -29,18 +28,33 @@ type Plan struct {
 
 // NewPlan combines jails and sources. Bound jails are all enabled ones.
 func NewPlan(bound []Bound, sources []*receiver.Source) *Plan {
-	p := &Plan{bound: bound, grants: make(map[string]*grant, len(sources))}
+	p := &Plan{bound: slices.Clone(bound), grants: make(map[string]*grant, len(sources))}
 	filters := make([]*filter.Filter, len(bound))
 	apps := make([][]string, len(bound))
 	for i, b := range bound {
 		filters[i], apps[i] = b.Filter, expandFamilies(b.Jail.Apps)
 		p.native = append(p.native, len(b.Filter.Spec().Patterns) > 0)
+		p.bound[i].demand()
 	}
 	p.set = filter.NewSet(filters, apps)
 	for _, s := range sources {
 		p.grants[s.Name] = newGrant(s, bound)
 	}
 	return p
+}
+
+// demand prepares what the jail's origin demands.
+func (b *Bound) demand() {
+	want := b.Jail.Origin
+	if want == nil {
+		return
+	}
+	if want.Unit != "" {
+		b.unit = newVerdicts(want.Unit)
+	}
+	if want.Exe != "" {
+		b.exe = newVerdicts(want.Exe)
+	}
 }
 
 // Bound returns the jails with their filters. The slice must not be changed.
@@ -59,15 +73,13 @@ func (p *Plan) Jail(name string) *jails.Jail {
 // grant is what one source may claim and feed.
 type grant struct {
 	hostnames map[string]bool // nil: any
-	anyApp    bool
-	apps      map[string]bool
-	globs     []string
-	jails     []bool // by index in the set
-	spoofable bool   // accept_spoofable
+	apps      *verdicts       // nil: any
+	jails     []bool          // by index in the set
+	spoofable bool            // accept_spoofable
 }
 
 // nobody is the grant of a source that the plan does not know (it went with a reload).
-var nobody = &grant{hostnames: map[string]bool{}}
+var nobody = &grant{hostnames: map[string]bool{}, apps: newVerdicts()}
 
 // expandFamilies adds the members of each catalogue name: sshd means sshd-session too.
 func expandFamilies(apps []string) []string {
@@ -79,33 +91,20 @@ func expandFamilies(apps []string) []string {
 }
 
 func newGrant(s *receiver.Source, bound []Bound) *grant {
-	g := &grant{
-		anyApp:    len(s.Apps) == 0 || slices.Contains(s.Apps, "*"),
-		apps:      make(map[string]bool),
-		jails:     make([]bool, len(bound)),
-		spoofable: s.AcceptSpoofable,
-	}
+	g := &grant{jails: make([]bool, len(bound)), spoofable: s.AcceptSpoofable}
 	if len(s.Hostnames) > 0 {
 		g.hostnames = make(map[string]bool)
 		for _, h := range s.Hostnames {
 			g.hostnames[h] = true
 		}
 	}
-	for _, a := range expandFamilies(s.Apps) {
-		g.addApp(a)
+	if len(s.Apps) > 0 && !slices.Contains(s.Apps, "*") {
+		g.apps = newVerdicts(expandFamilies(s.Apps)...)
 	}
 	for i, b := range bound {
 		g.jails[i] = slices.Contains(s.Jails, "*") || slices.Contains(s.Jails, b.Jail.Name)
 	}
 	return g
-}
-
-func (g *grant) addApp(app string) {
-	if strings.ContainsAny(app, "*?[{") {
-		g.globs = append(g.globs, app)
-		return
-	}
-	g.apps[app] = true
 }
 
 // Reasons for which a line or a failure is refused: keys of `refused` in `sources --json`.
@@ -124,7 +123,7 @@ const (
 )
 
 // admit returns "" or the reason for which a line that claims this host and app is refused. It
-// allocates only where apps are globs.
+// allocates only for an app that was not seen before.
 func (g *grant) admit(host, app []byte) (reason string) {
 	if g == nil {
 		g = nobody
@@ -132,13 +131,8 @@ func (g *grant) admit(host, app []byte) (reason string) {
 	if g.hostnames != nil && len(host) > 0 && !g.hostnames[string(host)] {
 		return refusedHostname
 	}
-	if g.anyApp || g.apps[string(app)] {
-		return ""
+	if g.apps != nil && !g.apps.matchBytes(app) {
+		return refusedApp
 	}
-	for _, pattern := range g.globs {
-		if doublestar.MatchUnvalidated(pattern, string(app)) {
-			return ""
-		}
-	}
-	return refusedApp
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -35,6 +36,8 @@ const (
 // methods may be called concurrently.
 type Quotas struct {
 	now func() time.Time
+
+	doubted atomic.Int32 // sources in quarantine: while there is none, no line asks for the lock
 
 	mu sync.Mutex
 	by map[string]*quota
@@ -96,6 +99,18 @@ func (q *Quotas) Set(sources []*receiver.Source, kernel func(*receiver.Source) b
 		}
 	}
 	q.by = next
+	q.countLocked()
+}
+
+// countLocked counts the sources in quarantine, after one entered or left it.
+func (q *Quotas) countLocked() {
+	var n int32
+	for _, s := range q.by {
+		if !s.quarantined.IsZero() {
+			n++
+		}
+	}
+	q.doubted.Store(n)
 }
 
 // Admit reports whether a source may begin one more ban now.
@@ -113,15 +128,16 @@ func (q *Quotas) Admit(_ *jails.Jail, f state.Failure, b *state.Ban) bool {
 	if len(s.held) == 0 && s.limiter.AllowN(now, 1) {
 		return true
 	}
-	s.exceed(now, "went over its quota")
+	q.exceedLocked(s, now, "went over its quota")
 	return false
 }
 
-// exceed notes that a source went too far, and begins its quarantine where it is half trusted.
-func (s *quota) exceed(now time.Time, why string) {
+// exceedLocked notes that a source went too far, and begins its quarantine where it is half trusted.
+func (q *Quotas) exceedLocked(s *quota, now time.Time, why string) {
 	s.over = now
 	if s.config.Over == "quarantine" && s.quarantined.IsZero() {
 		s.quarantined, s.why = now, why
+		q.countLocked()
 	}
 }
 
@@ -135,12 +151,15 @@ func (q *Quotas) accuse(source string) {
 		return
 	}
 	if now := q.now(); !s.forgeries.AllowN(now, 1) {
-		s.exceed(now, "sent lines outside its grants or accused protected addresses, again and again")
+		q.exceedLocked(s, now, "sent lines outside its grants or accused protected addresses, again and again")
 	}
 }
 
 // believed reports whether a source is not in quarantine, and ends a quarantine that is over.
 func (q *Quotas) believed(source string) bool {
+	if q.doubted.Load() == 0 {
+		return true
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.by[source]
@@ -155,6 +174,7 @@ func (q *Quotas) believed(source string) bool {
 		return false
 	}
 	s.quarantined = time.Time{}
+	q.countLocked()
 	return true
 }
 
@@ -253,6 +273,7 @@ func (q *Quotas) approve(source string) []*state.Ban {
 		return nil
 	}
 	s.quarantined = time.Time{}
+	q.countLocked()
 	out := make([]*state.Ban, 0, len(s.held))
 	for key, b := range s.held {
 		out = append(out, b.Ban)
@@ -271,6 +292,7 @@ func (q *Quotas) Release(source string) bool {
 		return false
 	}
 	s.quarantined = time.Time{}
+	q.countLocked()
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"stockade/jails/filter"
 	"stockade/receiver"
@@ -23,6 +24,12 @@ var trustCases = []trustCase{
 	}},
 	{"vouched", func(r *rig) *receiver.Entry {
 		e := r.line("mine", "mine 198.51.100.7")
+		e.Source, e.Peer = r.sources["voucher"], receiver.Peer{Level: receiver.LevelTLS, UID: -1}
+		e.SD = []byte(`[origin@32473 uid="0" pid="17" exe="/usr/sbin/sshd"]`)
+		return e
+	}},
+	{"program", func(r *rig) *receiver.Entry {
+		e := r.line("daemon", "daemon 198.51.100.7")
 		e.Source, e.Peer = r.sources["voucher"], receiver.Peer{Level: receiver.LevelTLS, UID: -1}
 		e.SD = []byte(`[origin@32473 uid="0" pid="17" exe="/usr/sbin/sshd"]`)
 		return e
@@ -57,7 +64,8 @@ func (c *trustCase) checks(t testing.TB) func() {
 		if reason := f.grant.admit(e.Hostname, e.App); reason != "" {
 			t.Fatal(reason)
 		}
-		it.origin = f.originOf(e)
+		f.identify(e)
+		it.origin = e.Origin
 		if reason := r.distrust(jail, it, m); reason != "" && os.Getuid() == 0 {
 			t.Fatal(reason)
 		}
@@ -67,18 +75,38 @@ func (c *trustCase) checks(t testing.TB) func() {
 	}
 }
 
-// TestTrustChecksAllocateNothing: a line's trust costs no allocation, and prints what time it takes.
-func TestTrustChecksAllocateNothing(t *testing.T) {
+// least is the shortest time that run took on average of 500 runs on end: what it costs when nobody else
+// wants the processor.
+func least(run func()) time.Duration {
+	const runs, windows = 500, 1000
+	best := time.Hour
+	for range windows {
+		begin := time.Now()
+		for range runs {
+			run()
+		}
+		best = min(best, time.Since(begin))
+	}
+	return best / runs
+}
+
+// TestTrustChecks: a line's trust costs no allocation, and little time; the bar is 100 ns.
+func TestTrustChecks(t *testing.T) {
 	for _, c := range trustCases {
 		run := c.checks(t)
 		run()
 		if n := testing.AllocsPerRun(1000, run); n != 0 {
 			t.Errorf("%s: %.2f allocations a line, want none", c.name, n)
 		}
+		took := least(run)
+		t.Logf("%s: %v a line", c.name, took)
+		if took > 500*time.Nanosecond && !raceEnabled {
+			t.Errorf("%s: %v a line, want less than 100ns and at most five times that on a busy machine", c.name, took)
+		}
 	}
 }
 
-// BenchmarkTrustChecks measures them; the bar is 100 ns.
+// BenchmarkTrustChecks measures them, and as least-ns/op what they cost on a quiet processor.
 func BenchmarkTrustChecks(b *testing.B) {
 	for _, c := range trustCases {
 		b.Run(c.name, func(b *testing.B) {
@@ -87,6 +115,7 @@ func BenchmarkTrustChecks(b *testing.B) {
 			for b.Loop() {
 				run()
 			}
+			b.ReportMetric(float64(least(run).Nanoseconds()), "least-ns/op")
 		})
 	}
 }

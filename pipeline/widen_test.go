@@ -35,7 +35,7 @@ func (r *rig) use(t *testing.T, c jails.Config, spec filter.Spec) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Swap(NewPlan([]Bound{{j, f}}, sources.All()))
+	r.Swap(NewPlan([]Bound{{Jail: j, Filter: f}}, sources.All()))
 }
 
 var loginSpec = filter.Spec{FailRegex: []string{`^failed login of <F-USER>\S*</F-USER> from <HOST>$`, `^invalid user from <HOST>$`}}

@@ -15,7 +15,7 @@ import (
 // Writers looks up who a process is. Answers are kept for a second, for at most 1,024 processes:
 // within that time a process number is not another's. It belongs to one goroutine.
 type Writers struct {
-	known map[int64]writer
+	known map[int64]*writer
 	root  string // of /proc, for tests
 }
 
@@ -42,7 +42,7 @@ var carriers = []string{
 
 // NewWriters returns an empty table.
 func NewWriters() *Writers {
-	return &Writers{known: make(map[int64]writer), root: "/proc"}
+	return &Writers{known: make(map[int64]*writer), root: "/proc"}
 }
 
 // Origin says who wrote a message on a unix socket that was received at now. The kernel proves the uid; program and unit
@@ -69,18 +69,21 @@ func ReadsPrograms() bool {
 	return data[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
 }
 
-func (w *Writers) look(pid int64, now time.Time) writer {
+// noWriter is that of a message without a process number. It is never written to.
+var noWriter writer
+
+func (w *Writers) look(pid int64, now time.Time) *writer {
 	if pid <= 0 {
-		return writer{}
+		return &noWriter
 	}
-	if x, ok := w.known[pid]; ok && now.Before(x.until) {
+	if x := w.known[pid]; x != nil && now.Before(x.until) {
 		return x
 	}
 	if len(w.known) >= maxWriters {
 		clear(w.known)
 	}
 	dir := path.Join(w.root, strconv.FormatInt(pid, 10))
-	x := writer{until: now.Add(writerKept)}
+	x := &writer{until: now.Add(writerKept)}
 	if exe, err := os.Readlink(path.Join(dir, "exe")); err == nil {
 		x.exe = strings.TrimSuffix(exe, " (deleted)") // replaced by an upgrade while it runs
 	}

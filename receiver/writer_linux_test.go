@@ -31,7 +31,7 @@ func TestWriters(t *testing.T) {
 	process("12", "", "rsyslogd", "0::/\n")
 	process("13", "/opt/own/relay", "relay", "0::/system.slice/docker.service\n")
 	now := time.Unix(1, 0)
-	w := &Writers{known: make(map[int64]writer), root: root}
+	w := &Writers{known: make(map[int64]*writer), root: root}
 	for _, tt := range []struct {
 		name string
 		peer Peer

@@ -100,10 +100,11 @@ func checkSD(b []byte) (n int, clean bool) {
 }
 
 // Origin reads what structured data (Message.SD) says of the writer of a line: uid and exe of its
-// element origin@32473 (the enterprise number of documentation, RFC 5612), unescaped. They are parts
-// of sd where nothing is escaped, else appended to dst. One is nil when it is absent, when the
-// structured data is broken, and when the answer is ambiguous: the element, or the name inside it,
-// occurs twice. It allocates only when dst has no room.
+// element origin@32473 (the enterprise number of documentation, RFC 5612). The uid is as it was written,
+// for a number needs no escape; exe is unescaped, and appended to dst where something in it is escaped.
+// Else they are parts of sd. One is nil when it is absent, when the structured data is broken, and when
+// the answer is ambiguous: the element, or the name inside it, occurs twice. It allocates only when dst
+// has no room.
 func Origin(sd, dst []byte) (uid, exe []byte) {
 	var elements, uids, exes int
 	for i := 0; i < len(sd); {
@@ -135,19 +136,10 @@ func Origin(sd, dst []byte) (uid, exe []byte) {
 	if elements != 1 || exes != 1 {
 		exe = nil
 	}
-	uid, dst = unescaped(uid, dst)
-	exe, _ = unescaped(exe, dst)
-	return uid, exe
-}
-
-// unescaped returns v without its escapes, as a part of what it appends to dst where it has any.
-func unescaped(v, dst []byte) (value, rest []byte) {
-	if bytes.IndexByte(v, '\\') < 0 {
-		return v, dst
+	if bytes.IndexByte(exe, '\\') >= 0 {
+		exe = appendUnescaped(dst, exe)[len(dst):]
 	}
-	from := len(dst)
-	dst = appendUnescaped(dst, v)
-	return dst[from:len(dst):len(dst)], dst
+	return uid, exe
 }
 
 // appendUnescaped appends a PARAM-VALUE without its escapes: a backslash before '"', '\' and ']'.

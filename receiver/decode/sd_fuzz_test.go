@@ -24,14 +24,12 @@ func FuzzOrigin(f *testing.F) {
 		}
 		var scratch [64]byte
 		uid, exe := Origin(sd, scratch[:0])
-		for _, one := range []struct {
-			name string
-			got  []byte
-		}{{"uid", uid}, {"exe", exe}} {
-			want := plain.param("origin@32473", one.name)
-			if (want == nil) != (one.got == nil) || !bytes.Equal(want, one.got) {
-				t.Errorf("%s of %q is %q, byte by byte %q", one.name, sd, one.got, want)
-			}
+		plainUID, plainExe := plain.param("uid"), plain.param("exe")
+		if (plainUID.written == nil) != (uid == nil) || !bytes.Equal(plainUID.written, uid) {
+			t.Errorf("uid of %q is %q, byte by byte %q", sd, uid, plainUID.written)
+		}
+		if (plainExe.value == nil) != (exe == nil) || !bytes.Equal(plainExe.value, exe) {
+			t.Errorf("exe of %q is %q, byte by byte %q", sd, exe, plainExe.value)
 		}
 		if !bytes.Equal(sd, before) {
 			t.Errorf("%q has become %q", before, sd)
@@ -46,30 +44,30 @@ type plainElement struct {
 }
 
 type plainParam struct {
-	name  string
-	value []byte // never nil
+	name           string
+	written, value []byte // with escapes and without; never nil
 }
 
 // plainData is structured data; nil when it is broken or something follows it.
 type plainData []plainElement
 
-// param is the value of the parameter that is there once, in the element that is there once, or nil.
-func (d plainData) param(id, name string) []byte {
-	var found [][]byte
+// param is the parameter that is there once, in the one element of an origin, or the zero value.
+func (d plainData) param(name string) plainParam {
+	var found []plainParam
 	elements := 0
 	for _, e := range d {
-		if e.id != id {
+		if e.id != "origin@32473" {
 			continue
 		}
 		elements++
 		for _, p := range e.params {
 			if p.name == name {
-				found = append(found, p.value)
+				found = append(found, p)
 			}
 		}
 	}
 	if elements != 1 || len(found) != 1 {
-		return nil
+		return plainParam{}
 	}
 	return found[0]
 }
@@ -120,7 +118,7 @@ func (r *plainReader) element() (e plainElement, ok bool) {
 	}
 	for r.at(' ') {
 		r.take()
-		p := plainParam{name: r.word(), value: []byte{}}
+		p := plainParam{name: r.word(), written: []byte{}, value: []byte{}}
 		if p.name == "" || !bytes.HasPrefix(r.b, []byte(`="`)) {
 			return e, false
 		}
@@ -131,12 +129,13 @@ func (r *plainReader) element() (e plainElement, ok bool) {
 				return e, false
 			}
 			if r.at('\\') {
-				r.take()
+				p.written = append(p.written, r.take())
 				if !r.at('"') && !r.at('\\') && !r.at(']') {
 					p.value = append(p.value, '\\')
 				}
 			}
-			p.value = append(p.value, r.take())
+			c := r.take()
+			p.written, p.value = append(p.written, c), append(p.value, c)
 		}
 		r.take()
 		e.params = append(e.params, p)

@@ -19,7 +19,8 @@ func TestOrigin(t *testing.T) {
 		{"second element", `[a@1 uid="9" exe="/bin/no"]` + origin, "0", "/usr/sbin/sshd"},
 		{"first element", origin + `[a@1 uid="9" exe="/bin/no"]`, "0", "/usr/sbin/sshd"},
 		{"empty value", `[origin@32473 uid="" exe=""]`, "", ""},
-		{"escapes", `[origin@32473 exe="\"\\\]" uid="\]"]`, "]", `"\]`},
+		{"escapes", `[origin@32473 exe="\"\\\]" uid="\]"]`, `\]`, `"\]`},
+		{"a uid stays as it was written", `[origin@32473 uid="\\1"]`, `\\1`, absent},
 		{"a backslash before another byte stays", `[origin@32473 exe="C:\dir\\" uid="0"]`, "0", `C:\dir\`},
 		{"a value that looks like an element", `[a x="][origin@32473 uid=\"0\""]`, absent, absent},
 		{"a value that looks like an element, and one", `[a x="] [origin@32473 uid=\"0\""][origin@32473 uid="1"]`, "1", absent},
@@ -53,7 +54,7 @@ func TestOrigin(t *testing.T) {
 }
 
 func TestOriginAllocatesNothing(t *testing.T) {
-	sd := []byte(`[a@1 x="\"quoted\""][origin@32473 uid="\\0" exe="/usr/\"sbin\"/sshd" pid="4711"]`)
+	sd := []byte(`[a@1 x="\"quoted\""][origin@32473 uid="0" exe="/usr/\"sbin\"/sshd" pid="4711"]`)
 	dst := make([]byte, 0, 64)
 	n := testing.AllocsPerRun(100, func() {
 		if uid, exe := Origin(sd, dst); len(uid) == 0 || len(exe) == 0 {
@@ -68,7 +69,7 @@ func TestOriginAllocatesNothing(t *testing.T) {
 // TestOriginLeavesItsInputAlone: values are cut to their length, so that appending to one writes
 // neither over the structured data nor over the other.
 func TestOriginLeavesItsInputAlone(t *testing.T) {
-	for _, text := range []string{`[origin@32473 uid="1" exe="/bin/su" z="3"]`, `[origin@32473 uid="\]1" exe="\]/bin/su" z="3"]`} {
+	for _, text := range []string{`[origin@32473 uid="1" exe="/bin/su" z="3"]`, `[origin@32473 uid="1" exe="\]/bin/su" z="3"]`} {
 		sd := []byte(text)
 		uid, exe := Origin(sd, make([]byte, 0, 64))
 		_, _ = append(uid, "grown"...), append(exe, "grown"...)
