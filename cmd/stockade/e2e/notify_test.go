@@ -1,11 +1,18 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
+	"mime"
 	"net"
 	"net/http"
+	"net/mail"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,7 +33,59 @@ notify:
   - {name: slow, type: webhook, url: "http://127.0.0.1:8081/", timeout: 1m, digest: 1s}
   - {name: dead, type: webhook, url: "http://127.0.0.1:8082/", digest: 1s}
   - {name: failing, type: exec, command: [/bin/false], user: root}
+  - {name: mail, type: mail, server: "127.0.0.1:8025", tls: none, from: a@example.net, to: [b@example.net], rate: 120, digest: 1s}
+  - {name: whois, type: mail, server: "127.0.0.1:8081", tls: none, from: a@example.net, to: [b@example.net], whois: {enabled: true, server: "127.0.0.1:8081"}}
 `
+
+// mailSink runs the server that Postfix brings for tests, on 127.0.0.1:8025, and returns what counts
+// the bans in the mails that it took.
+func mailSink(t *testing.T, ns string) func() (bans, mails int) {
+	t.Helper()
+	const program = "/usr/sbin/smtp-sink"
+	rig.RequirePrograms(t, program)
+	dir := rig.OpenDir(t)
+	sink := rig.Start(t, rig.InNS(ns, program, "-u", "root", "-d", dir+"/%s.", "127.0.0.1:8025", "16"))
+	rig.Eventually(t, 20*time.Second, "smtp-sink listens", func() bool {
+		if sink.Ended() {
+			t.Fatalf("smtp-sink: %s", sink.Log)
+		}
+		var conn net.Conn
+		err := rig.Inside(ns, func() (err error) { conn, err = net.Dial("tcp", "127.0.0.1:8025"); return err })
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	tally := regexp.MustCompile(`(\d+) × ban`)
+	return func() (bans, mails int) {
+		files, err := filepath.Glob(dir + "/*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := mail.ReadMessage(bytes.NewReader(bytes.TrimLeft(text, "\n")))
+			if err != nil {
+				continue // of the connection that looked whether it listens
+			}
+			subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 1
+			if found := tally.FindStringSubmatch(subject); found != nil {
+				if n, err = strconv.Atoi(found[1]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			bans, mails = bans+n, mails+1
+		}
+		return bans, mails
+	}
+}
 
 // TestNoticesDelayNoBan sends 1,000 bans a second past channels that are slow, dead and failing, and
 // measures single bans meanwhile. The channel that works is told of every ban.
@@ -52,6 +111,7 @@ func TestNoticesDelayNoBan(t *testing.T) {
 	go func() { _ = server.Serve(good) }()
 	listen("127.0.0.1:8081") // takes connections and never answers
 
+	mailed := mailSink(t, ns)
 	d := rig.NewDaemon(t, ns, notifyConfig).Start()
 	conn := rig.Connect(t, ns, "tcp", "127.0.0.1:601")
 	const flood = 2000
@@ -91,6 +151,14 @@ func TestNoticesDelayNoBan(t *testing.T) {
 	rig.Eventually(t, 30*time.Second, "the channel counts every event, once it has the answers", func() bool {
 		return d.Metrics()[`stockade_notify_events_total{channel="good",outcome="sent"}`] >= int64(next)
 	})
+	rig.Eventually(t, 30*time.Second, "the mail channel counts every event, once it has the answers", func() bool {
+		return d.Metrics()[`stockade_notify_events_total{channel="mail",outcome="sent"}`] >= int64(next)
+	})
+	bans, mails := mailed()
+	t.Logf("%d bans in %d mails", bans, mails)
+	if bans != next || 10*mails > bans {
+		t.Errorf("%d bans in %d mails, want %d in a tenth as many", bans, mails, next)
+	}
 	if _, code := d.Run("notify", "test", "good"); code != 0 {
 		t.Errorf("notify test good: exit %d", code)
 	}
