@@ -14,6 +14,7 @@ const (
 	idLife        = 5 * time.Minute // since the first line of the id
 	maxIDBytes    = 256             // longer ids join nothing
 	maxUsers      = 16              // of one id; who comes later is not kept
+	fewIDs        = 64              // that the table has room for in the beginning; a power of two
 )
 
 // idKey says whose id it is. The bytes are borrowed: what is kept of them is a copy.
@@ -22,6 +23,9 @@ type idKey struct {
 	source string
 	host   []byte
 	id     []byte
+
+	of   *hostIDs // found by get: the host's record, if it has one, and the id's hash there
+	hash uint64
 }
 
 type hostKey struct {
@@ -35,7 +39,7 @@ type hostKey struct {
 type connection struct {
 	id      []byte
 	hash    uint64
-	same    *connection // another id of the same hash
+	next    *connection // in its slot of the table, or among the free ones
 	since   time.Time
 	known   bool // it is in the cache
 	pending bool // it still waits: for its address, or for its end
@@ -118,11 +122,11 @@ type hostIDs struct {
 type idCache struct {
 	perHost, total int
 	seed           maphash.Seed
-	ids            map[uint64]*connection // by hash
+	table          []*connection // by hash, those of one slot by next; its length is a power of two
 	n              int
 	hosts          map[hostKey]*hostIDs
 	last           *hostIDs    // the host of the last line
-	free           *connection // dropped ones, by same
+	free           *connection // dropped ones, by next
 	waits
 	evicted        uint64
 	evictedPending uint64
@@ -131,7 +135,7 @@ type idCache struct {
 func newIDCache(total, perHost int) *idCache {
 	return &idCache{
 		perHost: perHost, total: total, seed: maphash.MakeSeed(),
-		ids: map[uint64]*connection{}, hosts: map[hostKey]*hostIDs{},
+		table: make([]*connection, fewIDs), hosts: map[hostKey]*hostIDs{},
 	}
 }
 
@@ -149,14 +153,31 @@ func (c *idCache) hostOf(key *idKey) *hostIDs {
 
 func (c *idCache) hash(h *hostIDs, id []byte) uint64 { return maphash.Bytes(c.seed, id) ^ h.salt }
 
+// slot is where the connections of a hash begin.
+func (c *idCache) slot(hash uint64) **connection { return &c.table[hash&uint64(len(c.table)-1)] }
+
+// grow doubles the table.
+func (c *idCache) grow() {
+	old := c.table
+	c.table = make([]*connection, 2*len(old))
+	for _, conn := range old {
+		for conn != nil {
+			next, at := conn.next, c.slot(conn.hash)
+			conn.next, *at = *at, conn
+			conn = next
+		}
+	}
+}
+
 // get returns the connection of the id, or nil when none is known or it is too old at now.
 func (c *idCache) get(key *idKey, now time.Time) *connection {
 	h := c.hostOf(key)
 	if h == nil {
 		return nil
 	}
-	for conn := c.ids[c.hash(h, key.id)]; conn != nil; conn = conn.same {
-		if conn.host != h || !bytes.Equal(conn.id, key.id) {
+	key.of, key.hash = h, c.hash(h, key.id)
+	for conn := *c.slot(key.hash); conn != nil; conn = conn.next {
+		if conn.hash != key.hash || conn.host != h || !bytes.Equal(conn.id, key.id) {
 			continue
 		}
 		if now.Sub(conn.since) > idLife {
@@ -170,9 +191,13 @@ func (c *idCache) get(key *idKey, now time.Time) *connection {
 
 // add stores a new connection, which must not be known yet.
 func (c *idCache) add(key *idKey, now time.Time) *connection {
-	h := c.hostOf(key)
+	h, hash := key.of, key.hash
 	if h == nil {
-		h = &hostIDs{key: hostKey{key.filter, key.source, string(key.host)}, salt: maphash.Comparable(c.seed, hostKey{key.filter, key.source, string(key.host)})}
+		if h = c.hostOf(key); h == nil {
+			own := hostKey{key.filter, key.source, string(key.host)}
+			h = &hostIDs{key: own, salt: maphash.Comparable(c.seed, own)}
+		}
+		hash = c.hash(h, key.id)
 	}
 	if h.n >= c.perHost {
 		c.evict(&h.waits)
@@ -188,11 +213,14 @@ func (c *idCache) add(key *idKey, now time.Time) *connection {
 	if conn == nil {
 		conn = &connection{}
 	} else {
-		c.free = conn.same
+		c.free = conn.next
 	}
-	*conn = connection{id: append(conn.id[:0], key.id...), port: conn.port[:0], hash: c.hash(h, key.id), since: now, known: true, host: h}
-	conn.same = c.ids[conn.hash]
-	c.ids[conn.hash] = conn
+	if c.n >= len(c.table) {
+		c.grow()
+	}
+	*conn = connection{id: append(conn.id[:0], key.id...), port: conn.port[:0], hash: hash, since: now, known: true, host: h}
+	at := c.slot(hash)
+	conn.next, *at = *at, conn
 	c.n++
 	h.n++
 	h.done.push(conn, ofHost)
@@ -223,18 +251,11 @@ func (c *idCache) drop(conn *connection) {
 	}
 	c.unlink(conn)
 	conn.known = false
-	if at := c.ids[conn.hash]; at == conn {
-		if conn.same == nil {
-			delete(c.ids, conn.hash)
-		} else {
-			c.ids[conn.hash] = conn.same
-		}
-	} else {
-		for at.same != conn {
-			at = at.same
-		}
-		at.same = conn.same
+	at := c.slot(conn.hash)
+	for *at != conn {
+		at = &(*at).next
 	}
+	*at = conn.next
 	c.n--
 	if conn.host.n--; conn.host.n == 0 {
 		delete(c.hosts, conn.host.key)
@@ -242,7 +263,7 @@ func (c *idCache) drop(conn *connection) {
 			c.last = nil
 		}
 	}
-	conn.same, c.free = c.free, conn
+	conn.next, c.free = c.free, conn
 }
 
 func (c *idCache) evict(w *waits) {

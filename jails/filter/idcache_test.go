@@ -91,7 +91,7 @@ func FuzzIDs(f *testing.F) {
 		for i, op := range ops {
 			now = now.Add(time.Duration(op%7) * time.Minute / 3)
 			host, id := fmt.Sprint("h", op>>4&3), fmt.Sprint(op&7)
-			key := &idKey{0, "s", []byte(host), []byte(id)}
+			key := &idKey{source: "s", host: []byte(host), id: []byte(id)}
 			got, want := c.get(key, now), p.get(host, id, now)
 			if (got == nil) != (want == nil) || got != nil && got.attempts != want.value {
 				t.Fatalf("step %d: the cache has %+v, the list %+v", i, got, want)
@@ -117,30 +117,61 @@ func FuzzIDs(f *testing.F) {
 	})
 }
 
+// held counts the connections that the table holds.
+func (c *idCache) held() int {
+	n := 0
+	for _, conn := range c.table {
+		for ; conn != nil; conn = conn.next {
+			n++
+		}
+	}
+	return n
+}
+
 // TestIDsOfOneHash: ids whose hashes are the same are told apart.
 func TestIDsOfOneHash(t *testing.T) {
 	c := newIDCache(100, 100)
 	var all []*connection
+	h := &hostIDs{key: hostKey{0, "s", "h"}}
+	key := func(i int) *idKey {
+		return &idKey{filter: 0, source: "s", host: []byte("h"), id: fmt.Append(nil, i), of: h, hash: 1}
+	}
 	for i := range 5 {
-		conn := c.add(&idKey{0, "s", []byte("h"), fmt.Append(nil, i)}, epoch)
-		delete(c.ids, conn.hash)
-		conn.hash = 1
-		conn.same = c.ids[1]
-		c.ids[1] = conn
-		all = append(all, conn)
+		all = append(all, c.add(key(i), epoch))
 	}
 	for _, i := range []int{2, 4, 0, 3, 1} {
 		c.drop(all[i])
-		n := 0
-		for conn := c.ids[1]; conn != nil; conn = conn.same {
-			if conn == all[i] {
+		for at := *c.slot(1); at != nil; at = at.next {
+			if at == all[i] {
 				t.Errorf("id %d was dropped and is found", i)
 			}
-			n++
 		}
-		if n != c.n {
-			t.Errorf("%d ids of the hash, want %d", n, c.n)
+		if c.held() != c.n {
+			t.Errorf("%d ids of the hash, want %d", c.held(), c.n)
 		}
+	}
+}
+
+// TestManyIDs: all are found when the table has grown.
+func TestManyIDs(t *testing.T) {
+	const many = 10 * fewIDs
+	c := newIDCache(many, many)
+	all := map[int]*connection{}
+	key := func(i int) *idKey { return &idKey{source: "s", host: []byte("h"), id: fmt.Append(nil, i)} }
+	for i := range many {
+		k := key(i)
+		if c.get(k, epoch) != nil {
+			t.Fatalf("id %d is known", i)
+		}
+		all[i] = c.add(k, epoch)
+	}
+	for i, conn := range all {
+		if c.get(key(i), epoch) != conn {
+			t.Errorf("id %d is not found", i)
+		}
+	}
+	if c.held() != many || c.n != many {
+		t.Errorf("%d ids in the table, %d counted, want %d", c.held(), c.n, many)
 	}
 }
 
@@ -148,7 +179,7 @@ func TestIDsOfOneHash(t *testing.T) {
 func TestIDsAllocateNothing(t *testing.T) {
 	c := newIDCache(50, 50)
 	id := make([]byte, 4)
-	key := &idKey{0, "s", []byte("h"), id}
+	key := &idKey{source: "s", host: []byte("h"), id: id}
 	i := uint32(0)
 	next := func() {
 		i++

@@ -110,7 +110,7 @@ func (m *Matcher) count(f int, flt *Filter, r *rule, line *Line, subject []byte,
 	if len(id) > maxIDBytes {
 		return unjoined(r, times, nil)
 	}
-	key := idKey{f, line.Source, line.Host, id}
+	key := idKey{filter: f, source: line.Source, host: line.Host, id: id}
 	conn := m.ids.get(&key, line.Time)
 	// A process id that turns up with another peer is a new connection.
 	if conn != nil && (match.Addr.IsValid() && conn.addr.IsValid() && match.Addr != conn.addr ||

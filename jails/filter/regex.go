@@ -209,7 +209,7 @@ func (m *Matcher) join(f int, line *Line, id string, fields []Field, lines int) 
 	if len(id) > maxIDBytes {
 		return fields, nil, lines
 	}
-	key := idKey{f, line.Source, line.Host, []byte(id)}
+	key := idKey{filter: f, source: line.Source, host: line.Host, id: []byte(id)}
 	conn := m.ids.get(&key, line.Time)
 	switch {
 	case conn != nil:

@@ -202,7 +202,9 @@ func TestCaret(t *testing.T) {
 func TestIDsAreBounded(t *testing.T) {
 	c := newIDCache(20, 10)
 	at := func(i int) time.Time { return epoch.Add(time.Duration(i) * time.Millisecond) }
-	key := func(host string, i int) *idKey { return &idKey{0, "s", []byte(host), []byte(fmt.Sprint(i))} }
+	key := func(host string, i int) *idKey {
+		return &idKey{source: "s", host: []byte(host), id: []byte(fmt.Sprint(i))}
+	}
 	for i := range 8 {
 		c.touch(c.add(key("a", i), at(i)), i == 0)
 	}
@@ -231,7 +233,7 @@ func TestIDsAreBounded(t *testing.T) {
 	for _, h := range c.hosts {
 		n += h.n
 	}
-	if n != c.n || n != len(c.ids) {
-		t.Errorf("hosts hold %d ids, the cache %d, the table %d", n, c.n, len(c.ids))
+	if n != c.n || n != c.held() {
+		t.Errorf("hosts hold %d ids, the cache %d, the table %d", n, c.n, c.held())
 	}
 }
