@@ -35,7 +35,7 @@ func run(t testing.TB, x task) (stop func()) {
 	case <-x.Ready():
 	case err := <-done:
 		t.Fatalf("%s: %v", x, err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatalf("%s does not become ready", x)
 	}
 	var once sync.Once
@@ -47,7 +47,7 @@ func run(t testing.TB, x task) (stop func()) {
 				if err != nil {
 					t.Errorf("%s: %v", x, err)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(60 * time.Second):
 				t.Errorf("%s does not stop", x)
 			}
 		})

@@ -60,7 +60,7 @@ server { listen %[2]s; location / { return 401; } } }`, dir, address)
 		agents := []string{"honest", strings.Repeat("A", 48<<10-len("127.0.0.1 ")) + attack, "honest again"}
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 		for _, agent := range agents {
-			ok := receivertest.Eventually(10*time.Second, func() bool {
+			ok := receivertest.Eventually(60*time.Second, func() bool {
 				req, err := http.NewRequest(http.MethodGet, "http://"+address+"/", nil)
 				if err != nil {
 					t.Fatal(err)
@@ -77,7 +77,7 @@ server { listen %[2]s; location / { return 401; } } }`, dir, address)
 				t.Fatal("nginx does not answer")
 			}
 		}
-		if !receivertest.Eventually(20*time.Second, func() bool { return len(rec.Of("nginx")) == 4 }) {
+		if !receivertest.Eventually(60*time.Second, func() bool { return len(rec.Of("nginx")) == 4 }) {
 			t.Fatalf("%d lines", len(rec.Of("nginx")))
 		}
 		lines := rec.Of("nginx")

@@ -152,7 +152,7 @@ func TestWhatAnUploadMustBe(t *testing.T) {
 	if have := post("POST", "/upload", mediaType, "", strings.NewReader(strings.Repeat("A", 70)+"\n")); have != 400 {
 		t.Errorf("garbage: %d", have)
 	}
-	if r.refused(ReasonRequest) != 4 || r.refused(receiver.ReasonFraming) != 1 {
+	if !receivertest.Eventually(60*time.Second, func() bool { return r.refused(ReasonRequest) == 4 && r.refused(receiver.ReasonFraming) == 1 }) {
 		t.Errorf("refused: %+v", r.Stats().Refused)
 	}
 }
@@ -165,7 +165,7 @@ func TestWhoMayUpload(t *testing.T) {
 			resp.Body.Close()
 			t.Errorf("%q: %d", name, resp.StatusCode)
 		}
-		if !receivertest.Eventually(10*time.Second, func() bool { return r.refused(reason) > 0 }) {
+		if !receivertest.Eventually(60*time.Second, func() bool { return r.refused(reason) > 0 }) {
 			t.Errorf("%q: refused %+v", name, r.Stats().Refused)
 		}
 	}
@@ -173,7 +173,7 @@ func TestWhoMayUpload(t *testing.T) {
 	if err == nil {
 		resp.Body.Close()
 	}
-	if !receivertest.Eventually(10*time.Second, func() bool { return r.refused(receiver.ReasonHTTP) > 0 }) {
+	if !receivertest.Eventually(60*time.Second, func() bool { return r.refused(receiver.ReasonHTTP) > 0 }) {
 		t.Errorf("plain HTTP: refused %+v", r.Stats().Refused)
 	}
 	if n := len(r.rec.All()); n != 0 {
@@ -200,18 +200,18 @@ func TestAStreamThatNeverEndsIsReadAtOnceAndCutWithItsSource(t *testing.T) {
 		if _, err := feed.Write(b.Bytes()); err != nil {
 			t.Fatal(err)
 		}
-		if !receivertest.Eventually(10*time.Second, func() bool { return len(r.rec.All()) == i+1 }) {
+		if !receivertest.Eventually(60*time.Second, func() bool { return len(r.rec.All()) == i+1 }) {
 			t.Fatalf("record %d has not come", i)
 		}
 	}
 	r.reg.Swap(record.Registry(t).Load())
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("the upload of a removed source goes on")
 	}
 	feed.Close()
-	if r.refused(receiver.ReasonRemoved) != 1 {
+	if !receivertest.Eventually(60*time.Second, func() bool { return r.refused(receiver.ReasonRemoved) == 1 }) {
 		t.Errorf("refused %+v", r.Stats().Refused)
 	}
 }
@@ -225,7 +225,7 @@ func TestARecordThatStopsHalfWayIsCut(t *testing.T) {
 	if err == nil {
 		resp.Body.Close()
 	}
-	if !receivertest.Eventually(10*time.Second, func() bool { return r.refused(receiver.ReasonPartial) == 1 }) {
+	if !receivertest.Eventually(60*time.Second, func() bool { return r.refused(receiver.ReasonPartial) == 1 }) {
 		t.Errorf("refused %+v", r.Stats().Refused)
 	}
 }
@@ -264,7 +264,7 @@ func TestRealUpload(t *testing.T) {
 	if out, err := send(r.Addr().String()); err != nil {
 		t.Fatalf("upload: %v\n%s\n%s", err, out, r.log)
 	}
-	if !receivertest.Eventually(20*time.Second, func() bool { return len(r.rec.All()) >= count }) {
+	if !receivertest.Eventually(60*time.Second, func() bool { return len(r.rec.All()) >= count }) {
 		t.Fatalf("%d of %d", len(r.rec.All()), count)
 	}
 	seen := make(map[string]int)
