@@ -121,7 +121,7 @@ func startHost(t *testing.T) *host {
 func observer(t *testing.T) *host {
 	t.Helper()
 	h := newHost(t, build(t))
-	h.serve(strconv.Itoa(receivertest.FreePort(t)), strconv.Itoa(receivertest.FreePort(t)), "firewall: {backend: observe}\n")
+	h.serve(strconv.Itoa(receivertest.FreePort(t)), strconv.Itoa(receivertest.FreePort(t)), "firewall: {backend: observe}\nnotify: [{name: list, type: file, format: list, path: \"%DIR%/banned\"}]\n")
 	return h
 }
 
