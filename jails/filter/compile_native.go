@@ -60,7 +60,7 @@ func (c *compiler) text(i int, text string, r *rule) bool {
 		return false
 	}
 	r.early = early
-	r.re, r.needs, r.roles = re, re.Literals(), newRoles(re.Names(), true)
+	r.re, r.needs, r.begins, r.roles = re, re.Literals(), re.Heads(), newRoles(re.Names(), true)
 	if i := slices.Index(re.Names(), "mlfid"); i >= 0 {
 		c.fault("pattern", i, text, -1, "a field cannot be called mlfid")
 	}

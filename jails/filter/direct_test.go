@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,10 @@ func FuzzCatalogueSearch(f *testing.F) {
 			}
 			if ok != match || ok && !slices.Equal(got, want) {
 				t.Fatalf("%q on %q: got %t %v, the general engine %t %v", re, line, ok, got, match, want)
+			}
+			begins := func(head string) bool { return bytes.HasPrefix(line, []byte(head)) }
+			if ok && re.Heads() != nil && !slices.ContainsFunc(re.Heads(), begins) {
+				t.Fatalf("%q matches %q, which begins with none of %q", re, line, re.Heads())
 			}
 		}
 	})

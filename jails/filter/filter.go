@@ -43,6 +43,7 @@ type rule struct {
 	fac    []int8   // facilities that a line may have; empty: any
 	early  bool     // native: the address stands before all that a client can choose freely
 	needs  []string // literals of which a line must have one; nil: none known
+	begins []string // native: texts with one of which a line must begin; nil: none known
 }
 
 // prefix is the compiled prefregex.

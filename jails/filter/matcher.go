@@ -41,7 +41,7 @@ func (s *Set) NewMatcher() *Matcher {
 	return &Matcher{
 		set:     s,
 		machine: engine.NewMachine(),
-		hits:    make([]uint64, (s.bits()+63)/64),
+		hits:    make([]uint64, (s.width()+63)/64),
 		ids:     newIDCache(maxIDs, maxIDsPerHost),
 	}
 }
@@ -75,23 +75,45 @@ func (m *Matcher) Match(line *Line, r Route) []Match {
 	return m.matches
 }
 
+// reading is how the filters of a group read one line.
+type reading struct {
+	subject []byte // for regular expressions
+	inner   []byte // what a syslog daemon says was repeated; nil when nothing was
+	native  []byte // for native patterns: inner or subject, without blanks before and behind it
+	times   int    // how often
+}
+
+func read(subject []byte) reading {
+	r := reading{subject: subject, native: subject}
+	if r.inner, r.times = unrepeat(subject); r.inner != nil {
+		r.native = r.inner
+	}
+	for n := len(r.native); n > 0 && r.native[n-1] == '\r'; n-- {
+		r.native = r.native[:n-1]
+	}
+	for len(r.native) > 0 && r.native[0] == ' ' {
+		r.native = r.native[1:]
+	}
+	return r
+}
+
 func (m *Matcher) matchGroup(g *group, line *Line, subject []byte) {
-	hits := m.hits[:len(g.mask)]
-	g.scanner.Scan(subject, hits)
 	for _, f := range g.always {
 		m.matchLines(f, line, subject)
 	}
-	inner, times := unrepeat(subject)
+	text := read(subject)
+	hits := m.hits[:len(g.mask)]
+	g.candidates(hits, &text, len(line.App) > 0)
 	for w := range g.mask {
 		for left := hits[w] & g.mask[w]; left != 0; {
 			b := w*64 + bits.TrailingZeros64(left)
-			p := g.places[g.owner[b]]
+			p := &g.places[g.owner[b]]
 			// All bits of this filter are answered for at once.
 			left &^= span(w, p.first, p.n)
 			if p.first < w*64 && carried(hits, g.mask, p.first, w) {
 				continue
 			}
-			m.matchFilter(p, hits, line, subject, inner, times)
+			m.matchFilter(p, hits, line, &text)
 		}
 	}
 }
@@ -115,28 +137,25 @@ func carried(hits, mask []uint64, first, w int) bool {
 	return false
 }
 
-func (m *Matcher) matchFilter(p place, hits []uint64, line *Line, subject, inner []byte, times int) {
+func (m *Matcher) matchFilter(p *place, hits []uint64, line *Line, text *reading) {
 	f, flt := p.filter, m.set.filters[p.filter]
 	if p.prefix >= 0 && !bit(hits, p.prefix) {
 		return
 	}
 	if flt.native {
-		if inner != nil {
-			subject = inner
-		}
-		subject = bytes.TrimLeft(bytes.TrimRight(subject, "\r"), " ")
+		subject := text.native
 		if len(line.App) == 0 {
 			subject = flt.untagged(subject)
 		}
-		m.matchNative(f, flt, p, hits, line, subject, times)
+		m.matchNative(flt, p, hits, line, subject, text.times)
 		return
 	}
 	before := len(m.matches)
-	m.matchRegex(f, flt, p, hits, line, subject)
-	if len(m.matches) == before && inner != nil && flt.spec.Form == nil && !flt.stateful {
-		m.matchRegex(f, flt, p, hits, line, inner)
+	m.matchRegex(f, flt, p, hits, line, text.subject)
+	if len(m.matches) == before && text.inner != nil && flt.spec.Form == nil && !flt.stateful {
+		m.matchRegex(f, flt, p, hits, line, text.inner)
 		if len(m.matches) > before {
-			m.matches[before].Attempts = times
+			m.matches[before].Attempts = text.times
 		}
 	}
 }

@@ -7,19 +7,21 @@ import (
 
 // matchNative gives a line to a filter of native patterns: the first that matches and names a
 // readable address, or none at all, decides.
-func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *Line, subject []byte, times int) {
+func (m *Matcher) matchNative(flt *Filter, p *place, hits []uint64, line *Line, subject []byte, times int) {
 	// What is left of a cut line may end in words that the client chose, at the place it chose.
 	whole := !line.Cut && (flt.spec.Cut == 0 || len(subject) < flt.spec.Cut)
-	for i := range flt.rules {
+	end := p.first + p.n
+	for b := nextBit(hits, p.first, end); b < end; b = nextBit(hits, b+1, end) {
+		i := b - p.first
 		rule := &flt.rules[i]
-		if !bit(hits, p.first+i) || !whole && !rule.early || !m.find(rule, subject) {
+		if !whole && !rule.early || !m.find(rule, subject) {
 			continue
 		}
 		if !facilityFits(flt.spec.Facility, line) || !facilityFits(rule.fac, line) {
 			m.stats.Facility++
 			return
 		}
-		match := Match{Filter: f, Pattern: i, Kind: rule.kind, Bits: -1, Attempts: times, Lines: 1, Proof: rule.proof}
+		match := Match{Filter: p.filter, Pattern: i, Kind: rule.kind, Bits: -1, Attempts: times, Lines: 1, Proof: rule.proof}
 		if raw := m.captured(rule, subject, rule.roles.addr); raw != nil {
 			a, ok := parseAddr(raw)
 			if !ok && rule.fields != nil {
@@ -37,7 +39,7 @@ func (m *Matcher) matchNative(f int, flt *Filter, p place, hits []uint64, line *
 			match.Attempts = times
 		}
 		if flt.spec.Join != JoinNone {
-			match.Attempts = m.count(f, flt, rule, line, subject, &match, times)
+			match.Attempts = m.count(p.filter, flt, rule, line, subject, &match, times)
 		} else if rule.count == CountNone {
 			match.Attempts = 0
 		}

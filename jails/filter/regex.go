@@ -15,7 +15,7 @@ func (m *Matcher) matchLines(f int, line *Line, subject []byte) {
 }
 
 // matchRegex gives a line to a filter of regular expressions without memory of lines.
-func (m *Matcher) matchRegex(f int, flt *Filter, p place, hits []uint64, line *Line, subject []byte) {
+func (m *Matcher) matchRegex(f int, flt *Filter, p *place, hits []uint64, line *Line, subject []byte) {
 	m.regex(f, flt, &candidates{hits, p.first}, line, subject, nil)
 }
 

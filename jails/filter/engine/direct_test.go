@@ -150,4 +150,7 @@ func same(t *testing.T, m *Machine, re *Regexp, subject string) {
 	if ok != match || ok && !slices.Equal(got, want) {
 		t.Fatalf("%q on %q: got %t %v, the general engine %t %v", re, subject, ok, got, match, want)
 	}
+	if heads := re.Heads(); ok && heads != nil && !slices.ContainsFunc(heads, func(h string) bool { return strings.HasPrefix(subject, h) }) {
+		t.Fatalf("%q matches %q, which begins with none of %q", re, subject, heads)
+	}
 }

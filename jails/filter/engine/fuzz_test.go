@@ -231,6 +231,9 @@ func compare(t *testing.T, m *Machine, re *Regexp, subject string, want []int) {
 	if ok, err := bare.SearchGeneral(re, []byte(subject), caps); err == nil && (ok != (want != nil) || ok && !slices.Equal(caps, want)) {
 		t.Fatalf("%q on %q without a cache: got %t %v, want %v", re, subject, ok, caps, want)
 	}
+	if heads := re.Heads(); ok && heads != nil && !slices.ContainsFunc(heads, func(h string) bool { return strings.HasPrefix(subject, h) }) {
+		t.Fatalf("%q matches %q, which begins with none of %q", re, subject, heads)
+	}
 	if literals := re.Literals(); ok && len(literals) > 0 {
 		hits := make([]uint64, 1)
 		if NewScanner([][]string{literals}).Scan([]byte(subject), hits); hits[0] == 0 {

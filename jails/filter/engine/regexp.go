@@ -1,7 +1,8 @@
 // Package engine compiles patterns in the syntax of Python's re, as fail2ban's filters use it,
-// searches lines with them, and scans a line once for the required literals of many patterns.
+// searches lines with them, and finds which of many patterns can match a line: by the texts that they
+// begin with, or by one scan for literals that they need.
 //
-// A Regexp and a Scanner are immutable and may be used by many goroutines; a Machine is the
+// Regexps, Scanners and Heads are immutable and may be used by many goroutines; a Machine is the
 // scratch memory of one. The subject's bytes are only read, and only during the call.
 //
 // A search reads the line backwards once, keeping the set of program positions from which a
@@ -47,6 +48,7 @@ type Regexp struct {
 	opt      Options
 	names    []string
 	literals []string
+	heads    []string
 	prog     *program
 	alpha    *alphabet
 	ctx      context
@@ -93,8 +95,11 @@ func Compile(pattern string, o Options) (re *Regexp, err error) {
 	re.analyze()
 	re.literals = literals(tree)
 	re.minBytes = minBytes(tree)
-	if re.anchored && !re.prog.backs {
-		re.direct = newDirect(tree)
+	if re.anchored {
+		re.heads = heads(tree)
+		if !re.prog.backs {
+			re.direct = newDirect(tree)
+		}
 	}
 	return re, nil
 }
@@ -113,6 +118,10 @@ func (re *Regexp) Names() []string { return re.names }
 // case whatever the pattern's case; nil when there is no such set. They are meant for a Scanner,
 // which ignores case. The slice must not be changed.
 func (re *Regexp) Literals() []string { return re.literals }
+
+// Heads returns strings with one of which every match begins, at the subject's beginning; nil when
+// there is no such set. They are meant for Heads. The slice must not be changed.
+func (re *Regexp) Heads() []string { return re.heads }
 
 // Budgeted says whether searches may end in ErrBudget on ordinary hostile lines: the pattern has
 // backreferences. All other patterns take time linear in the line, and ErrBudget only where

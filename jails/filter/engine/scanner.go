@@ -106,14 +106,17 @@ func (t *trie) add(stride uint32, depth int) uint32 {
 	return uint32(len(t.next) - 1)
 }
 
-func (t *trie) mark(state uint32, m mark) {
-	for i := range t.marks[state] {
-		if t.marks[state][i].word == m.word {
-			t.marks[state][i].bits |= m.bits
-			return
+func (t *trie) mark(state uint32, m mark) { t.marks[state] = addMark(t.marks[state], m) }
+
+// addMark adds m to marks of different words.
+func addMark(marks []mark, m mark) []mark {
+	for i := range marks {
+		if marks[i].word == m.word {
+			marks[i].bits |= m.bits
+			return marks
 		}
 	}
-	t.marks[state] = append(t.marks[state], m)
+	return append(marks, m)
 }
 
 // link gives every state a next state for every class, and the output of its suffixes.
