@@ -62,7 +62,7 @@ func (p *Pipeline) Approve(ctx context.Context, source string) (int, error) {
 // keepHouse begins bans that waited for a quota as the quota allows, and saves the clocks of the
 // sources, until ctx is done.
 func (p *Pipeline) keepHouse(ctx context.Context) {
-	tick := time.NewTicker(releaseEvery)
+	tick := time.NewTimer(state.UntilNext(releaseEvery))
 	defer tick.Stop()
 	save := time.NewTicker(saveEvery)
 	defer save.Stop()
@@ -71,6 +71,7 @@ func (p *Pipeline) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			tick.Reset(state.UntilNext(releaseEvery))
 			p.beginHeld(p.quotas.release())
 			p.beginWitnessed(ctx)
 			if p.histories.unsaved() {

@@ -45,7 +45,7 @@ func (s *Store) commitLoop(ctx context.Context) {
 		s.commitMu.Lock()
 		s.flushLocked()
 		crowded := s.keep.victim() != nil
-		next := s.keep.next(s.clock.mono(s.clock.now()), idleTick)
+		next := s.keep.next(s.clock.mono(s.clock.now()), UntilNext(idleTick))
 		s.commitMu.Unlock()
 		if s.pending.Load() > 0 || crowded {
 			// What came during the commit woke nobody.
@@ -63,13 +63,14 @@ func (s *Store) syncLoop(ctx context.Context) {
 	if s.journal == nil {
 		return
 	}
-	totals := time.NewTicker(idleTick)
+	totals := time.NewTimer(UntilNext(idleTick))
 	defer totals.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-totals.C:
+			totals.Reset(UntilNext(idleTick))
 			s.recordTotals()
 		case <-s.syncWake:
 		}
@@ -149,4 +150,11 @@ func (s *Store) Close() error {
 		return nil
 	}
 	return errors.Join(s.saveNews(), s.journal.Close(), s.fs.Close())
+}
+
+// UntilNext is how long it is until the wall clock shows a multiple of every, which must be positive.
+// Those who look after something again and again do it at such times: together they wake an idle
+// processor once, not each for itself.
+func UntilNext(every time.Duration) time.Duration {
+	return every - time.Duration(time.Now().UnixNano())%every
 }

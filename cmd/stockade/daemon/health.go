@@ -18,6 +18,7 @@ import (
 
 	"stockade/cmd/stockade/control"
 	"stockade/firewall/nft"
+	"stockade/jails/state"
 )
 
 const (
@@ -68,7 +69,7 @@ func (h *health) Run(ctx context.Context) error {
 		asking.Go(func() { h.askKernel(ctx, fw) })
 	}
 	asking.Go(func() { h.beat(ctx) })
-	tick := time.NewTicker(healthEvery)
+	tick := time.NewTimer(state.UntilNext(healthEvery))
 	defer tick.Stop()
 	said := ""
 	var told notices
@@ -85,6 +86,7 @@ func (h *health) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			tick.Reset(state.UntilNext(healthEvery))
 			h.look(time.Now())
 		}
 	}
@@ -93,7 +95,7 @@ func (h *health) Run(ctx context.Context) error {
 // beat tells systemd that the daemon lives for as long as every worker and the firewall's goroutine
 // answer, and no lock that status takes is held for good.
 func (h *health) beat(ctx context.Context) {
-	tick := time.NewTicker(healthEvery)
+	tick := time.NewTimer(state.UntilNext(healthEvery))
 	defer tick.Stop()
 	stuck := false
 	for {
@@ -111,6 +113,7 @@ func (h *health) beat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			tick.Reset(state.UntilNext(healthEvery))
 		}
 	}
 }
@@ -147,7 +150,7 @@ func (h *health) lose(why string) {
 // askKernel asks for one element, again and again, and looks at a table that was lost until it is
 // whole.
 func (h *health) askKernel(ctx context.Context, fw *nft.Enforcer) {
-	tick := time.NewTicker(healthEvery)
+	tick := time.NewTimer(state.UntilNext(healthEvery))
 	defer tick.Stop()
 	nobody := []netip.Addr{netip.AddrFrom4([4]byte{})}
 	for {
@@ -176,6 +179,7 @@ func (h *health) askKernel(ctx context.Context, fw *nft.Enforcer) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			tick.Reset(state.UntilNext(healthEvery))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"stockade/jails/state"
 	"stockade/pipeline"
 )
 
@@ -41,7 +42,7 @@ func (p *peers) Ready() <-chan struct{} { return p.ready }
 
 // Run looks at who is connected until ctx is done.
 func (p *peers) Run(ctx context.Context) error {
-	tick := time.NewTicker(peersEvery)
+	tick := time.NewTimer(state.UntilNext(peersEvery))
 	defer tick.Stop()
 	p.put(ctx)
 	close(p.ready)
@@ -50,6 +51,7 @@ func (p *peers) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			tick.Reset(state.UntilNext(peersEvery))
 			p.put(ctx)
 		}
 	}

@@ -1,12 +1,14 @@
 package host
 
 import (
-	"io"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxFile is how much of one of the host's files is read, in bytes.
@@ -23,15 +25,28 @@ func (r root) path(name string) string { return filepath.Join("/", string(r), na
 // read returns the beginning of a file, nil when it cannot be read. Names are paths below r.
 func (r root) read(name string) []byte { return readUpTo(r.path(name), maxFile) }
 
+// readUpTo reads the file by system calls alone: in package os a file costs twice as many, and there
+// are hundreds under /proc.
 func readUpTo(path string, limit int64) []byte {
-	f, err := os.Open(path)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit))
-	if err != nil {
-		return nil
+	defer func() { _ = unix.Close(fd) }()
+	data := make([]byte, 0, 512)
+	for int64(len(data)) < limit {
+		data = slices.Grow(data, 512)
+		n, err := unix.Read(fd, data[len(data):min(int64(cap(data)), limit)])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil
+		}
+		if n == 0 {
+			break
+		}
+		data = data[:len(data)+n]
 	}
 	return data
 }

@@ -40,7 +40,7 @@ type Options struct {
 
 const (
 	// pollEvery leaves time for a change to be in force within a second of its being written.
-	pollEvery = 400 * time.Millisecond
+	pollEvery = 500 * time.Millisecond
 	// maxProtected bounds what one finder may return.
 	maxProtected = 4096
 )
@@ -139,13 +139,14 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.past()
 	w.look()
 	close(w.ready)
-	tick := time.NewTicker(w.o.every)
+	tick := time.NewTimer(untilNext(w.o.every))
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			tick.Reset(untilNext(w.o.every))
 		case <-w.names.changed:
 		}
 		w.look()
@@ -251,4 +252,10 @@ func appendText(list []Protected, text, why string) []Protected {
 		list = append(list, p)
 	}
 	return list
+}
+
+// untilNext is how long it is until the wall clock shows a multiple of every. The other parts of the
+// daemon look at such times, too, so that an idle processor wakes once.
+func untilNext(every time.Duration) time.Duration {
+	return every - time.Duration(time.Now().UnixNano())%every
 }
