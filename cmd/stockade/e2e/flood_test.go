@@ -56,6 +56,7 @@ type flood struct {
 	l    *lab
 	sink net.PacketConn
 
+	turn         atomic.Uint64 // this round; packets of an earlier one may still wait to be read
 	got, highest atomic.Uint64 // packets that came in this round, and the highest number
 }
 
@@ -79,17 +80,17 @@ func newFlood(l *lab) *flood {
 }
 
 func (f *flood) receive() {
-	var buf [8]byte
+	var buf [16]byte
 	for {
 		n, _, err := f.sink.ReadFrom(buf[:])
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil || n != len(buf):
+		case err != nil || n != len(buf) || binary.BigEndian.Uint64(buf[:]) != f.turn.Load():
 			continue
 		}
 		f.got.Add(1)
-		f.highest.Store(max(f.highest.Load(), binary.BigEndian.Uint64(buf[:])))
+		f.highest.Store(max(f.highest.Load(), binary.BigEndian.Uint64(buf[8:])))
 	}
 }
 
@@ -109,13 +110,14 @@ func (f *flood) round(d *rig.Daemon, conn net.Conn, turn int) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.turn.Store(uint64(turn))
 	f.got.Store(0)
 	f.highest.Store(0)
 	var sent atomic.Uint64
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		send(out, &sent, stop)
+		send(out, uint64(turn), &sent, stop)
 	}()
 	defer func() { close(stop); <-stopped; out.Close() }()
 	rig.Eventually(t, 30*time.Second, "packets come through", func() bool { return f.got.Load() > 100 })
@@ -143,16 +145,18 @@ func (f *flood) write(conn net.Conn, n int, addr netip.Addr) {
 	}
 }
 
-// send sends what is due each millisecond. A packet that finds no room counts as sent.
-func send(out net.Conn, sent *atomic.Uint64, stop chan struct{}) {
-	var buf [8]byte
+// send sends what is due each millisecond. A packet counts as sent right before it is, also when it finds
+// no room.
+func send(out net.Conn, turn uint64, sent *atomic.Uint64, stop chan struct{}) {
+	var buf [16]byte
+	binary.BigEndian.PutUint64(buf[:], turn)
 	begin := time.Now()
 	for {
 		for due := uint64(time.Since(begin).Seconds() * floodRate); sent.Load() < due; {
 			n := sent.Load() + 1
-			binary.BigEndian.PutUint64(buf[:], n)
-			_, _ = out.Write(buf[:]) // refused or full: an attacker does not mind
+			binary.BigEndian.PutUint64(buf[8:], n)
 			sent.Store(n)
+			_, _ = out.Write(buf[:]) // refused or full: an attacker does not mind
 		}
 		select {
 		case <-stop:

@@ -154,7 +154,8 @@ func TestNoticesDelayNoBan(t *testing.T) {
 	rig.Eventually(t, 30*time.Second, "the mail channel counts every event, once it has the answers", func() bool {
 		return d.Metrics()[`stockade_notify_events_total{channel="mail",outcome="sent"}`] >= int64(next)
 	})
-	bans, mails := mailed()
+	bans, mails := 0, 0
+	rig.Soon(30*time.Second, func() bool { bans, mails = mailed(); return bans == next })
 	t.Logf("%d bans in %d mails", bans, mails)
 	if bans != next || 10*mails > bans {
 		t.Errorf("%d bans in %d mails, want %d in a tenth as many", bans, mails, next)
