@@ -8,9 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// escapeUnprintable writes each unprintable character of a JSON document as \uXXXX. Outside
-// strings a document of encoding/json is ASCII, so an escape never lands outside a string.
-func escapeUnprintable(doc []byte) []byte {
+// EscapeJSON returns a JSON document in which each unprintable character, which a terminal could act
+// on, is written as \uXXXX; newlines stay. It means the same. Outside strings a document of
+// encoding/json is ASCII, so an escape never lands outside a string. The result is doc itself where
+// nothing is to be escaped, else a copy.
+func EscapeJSON(doc []byte) []byte {
 	clean := true
 	for _, b := range doc {
 		if b >= 0x7f {

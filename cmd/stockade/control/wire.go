@@ -306,5 +306,5 @@ func Marshal(v any, indent string) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return escapeUnprintable(bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})), nil
+	return EscapeJSON(bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})), nil
 }

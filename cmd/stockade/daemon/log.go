@@ -122,7 +122,7 @@ func (l *logs) handlerLocked(w io.Writer) slog.Handler {
 		if l.state.Format == "text" {
 			return slog.NewTextHandler(w, o)
 		}
-		return slog.NewJSONHandler(w, o)
+		return slog.NewJSONHandler(printable{w}, o)
 	}
 	if f, ok := w.(*os.File); ok && isJournal(f, os.Getenv("JOURNAL_STREAM")) {
 		return newPriorities(w, one)

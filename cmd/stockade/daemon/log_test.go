@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -114,6 +116,35 @@ func TestLogIsLimitedByMessage(t *testing.T) {
 	}
 	if !lim.allow("ban", now.Add(time.Second)) {
 		t.Error("nothing is logged a second later")
+	}
+}
+
+// TestHostileTextIsNeverRaw logs what a terminal would act on, in every place of a record.
+func TestHostileTextIsNeverRaw(t *testing.T) {
+	var all strings.Builder
+	for r := range rune(0x300) {
+		all.WriteRune(r)
+	}
+	hostile := "\x1b[2J\n{\"level\":\"ERROR\"}\u009b31m \u202e \u2028 \U000e0001 \x7f \xff\xfe end" + all.String()
+	for _, format := range []string{"json", "text"} {
+		var out bytes.Buffer
+		l, err := newLogs(&out, config.LogConfig{Level: "info", Format: format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.logger().With("with", hostile).WithGroup("group").Warn(hostile, "sample", hostile, hostile, 1)
+		text := out.String()
+		if line, rest, _ := strings.Cut(text, "\n"); rest != "" || !utf8.ValidString(line) ||
+			strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%s: %q", format, text)
+		}
+		if format == "text" {
+			continue
+		}
+		var record struct{ Msg, With string }
+		if err := json.Unmarshal(out.Bytes(), &record); err != nil || record.Msg != strings.ToValidUTF8(hostile, "\ufffd\ufffd") || record.With != record.Msg {
+			t.Errorf("%v: %q", err, record.Msg)
+		}
 	}
 }
 

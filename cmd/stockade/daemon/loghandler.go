@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
+
+	"stockade/cmd/stockade/control"
 )
 
 // handler hands records to what logs has now. Attributes and groups given to it are given again to
@@ -188,6 +190,18 @@ type prefixed struct {
 func (p prefixed) Write(line []byte) (int, error) {
 	n, err := p.w.Write(append([]byte(p.prefix), line...))
 	return max(0, n-len(p.prefix)), err
+}
+
+// printable writes records in JSON without characters that a terminal could act on: encoding/json
+// leaves those above ASCII as they are.
+type printable struct{ w io.Writer }
+
+// Write writes one record.
+func (p printable) Write(record []byte) (int, error) {
+	if _, err := p.w.Write(control.EscapeJSON(record)); err != nil {
+		return 0, err
+	}
+	return len(record), nil
 }
 
 // isJournal reports whether f is the stream of the journal that JOURNAL_STREAM names, DEVICE:INODE.
