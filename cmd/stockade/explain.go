@@ -165,7 +165,7 @@ func (a *app) explainNotes(e control.Explain) error {
 		lines = append(lines, "it is protected now: "+string(e.NeverBan))
 	}
 	for _, i := range e.Ignored {
-		lines = append(lines, fmt.Sprintf("jail %s does not count it: %s", i.Jail, i.Entry))
+		lines = append(lines, fmt.Sprintf("jail %s does not count it (%s)", i.Jail, i.Entry))
 	}
 	if e.Witnessed != nil && !*e.Witnessed {
 		lines = append(lines, "the kernel saw no TCP handshake of it within the hour: failures that prove no address do not count")
@@ -177,6 +177,9 @@ func (a *app) explainNotes(e control.Explain) error {
 		if r.Remedy != "" {
 			lines = append(lines, fmt.Sprintf("%s: %s", r.Reason, r.Remedy))
 		}
+	}
+	if len(e.Bans)+len(e.Windows)+len(e.Refused)+len(e.Waiting)+len(e.Earlier)+len(e.Ignored) == 0 && e.NeverBan == "" {
+		lines = append(lines, "lines in which no filter finds a failure are not kept: stockade regex LINE FILTER tries one, stockade doctor counts them")
 	}
 	lines = append(lines, e.Notes...)
 	for i, line := range lines {

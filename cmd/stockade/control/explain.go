@@ -59,7 +59,7 @@ type Evidence struct {
 // Ignored is a jail that never counts the address.
 type Ignored struct {
 	Jail  string `json:"jail"`
-	Entry string `json:"entry"` // the key that says so
+	Entry string `json:"entry"` // the key that says so, and its entry as it is written: "ignoreip: 192.0.2.0/24"
 }
 
 // Element is one element of our sets: a prefix on some ports.
@@ -136,7 +136,7 @@ func (e *Explain) verdict() string {
 		return fmt.Sprintf("not banned: jail %s counts %d of %d failures; %d more by %s ban it",
 			w.Jail, w.Failures, w.MaxRetry, w.Left, clock(w.Until))
 	case len(e.Ignored) > 0:
-		return fmt.Sprintf("not banned: %s of jail %s holds it", e.Ignored[0].Entry, e.Ignored[0].Jail)
+		return fmt.Sprintf("not banned: jail %s ignores it (%s)", e.Ignored[0].Jail, e.Ignored[0].Entry)
 	case len(e.Refused) > 0:
 		r := e.Refused[0]
 		return fmt.Sprintf("not banned: the last line of %s that was refused named it; reason %s, refused %d times",

@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"stockade/cmd/stockade/control"
 	"stockade/cmd/stockade/doctor"
+	"stockade/cmd/stockade/host"
 	"stockade/firewall"
 	"stockade/firewall/nft"
+	"stockade/jails"
 	"stockade/jails/filter"
 	"stockade/jails/state"
 	"stockade/receiver"
@@ -46,7 +49,7 @@ func (d *daemon) Explain(ctx context.Context, t control.Target) (control.Explain
 	}
 	for _, j := range d.current.get().all {
 		if d.pipeline.Ignores(j, t.Prefix) {
-			e.Ignored = append(e.Ignored, control.Ignored{Jail: j.Name, Entry: "ignoreip"})
+			e.Ignored = append(e.Ignored, control.Ignored{Jail: j.Name, Entry: d.ignoring(j.Name, t.Prefix)})
 		}
 	}
 	for _, b := range d.admission.Quotas.Held(t.Prefix) {
@@ -55,6 +58,24 @@ func (d *daemon) Explain(ctx context.Context, t control.Target) (control.Explain
 	e.Refused = d.refused(t.Counted(d.v6bits()))
 	d.askKernel(ctx, &e, t, bans)
 	return e, nil
+}
+
+// ignoring is the entry of a jail's ignoreip that an address of p is in, as it is written; without the
+// entry where it is a name, or a file that changed since it was read.
+func (d *daemon) ignoring(jail string, p netip.Prefix) string {
+	for _, c := range d.current.get().loaded.Config.Jails {
+		if c.Name != jail {
+			continue
+		}
+		_, entries := host.SplitNames(c.IgnoreIP)
+		for _, entry := range entries {
+			list := jails.ParseAddrList([]string{entry}, os.ReadFile, func(int, string) {}) // check tells its faults
+			if jails.NewAddrSet(list).Overlaps(p) {
+				return "ignoreip: " + entry
+			}
+		}
+	}
+	return "ignoreip"
 }
 
 // holds reports whether the offender's latest ban is one of those that hold.

@@ -45,7 +45,7 @@ jails:
 		!strings.Contains(e.Verdict, "stockade approve --source here") {
 		t.Errorf("a ban that waits: %+v", e)
 	}
-	if e := s.explain("198.18.7.7"); len(e.Ignored) != 1 || !strings.Contains(e.Verdict, "ignoreip of jail app") {
+	if e := s.explain("198.18.7.7"); len(e.Ignored) != 1 || !strings.Contains(e.Verdict, "jail app ignores it (ignoreip: 198.18.7.0/24)") {
 		t.Errorf("an ignored address: %+v", e)
 	}
 	if e := s.explain("198.18.0.1"); !e.Banned || len(e.Waiting) != 0 || len(e.Evidence) != 2 {

@@ -184,7 +184,7 @@ func (f *Fake) Explain(_ context.Context, t control.Target) (control.Explain, er
 	case "198.51.100.20":
 		e.Refused = []control.Refused{{Source: "web1", Reason: "app_not_granted", Count: 3, Last: Now.Add(-time.Minute),
 			Sample: "<38>cron[1]: bad \x1b[2J from 198.51.100.20", Remedy: "if source web1 may speak for that app, add it to its apps"}}
-		e.Ignored = []control.Ignored{{Jail: "web", Entry: "ignoreip"}}
+		e.Ignored = []control.Ignored{{Jail: "web", Entry: "ignoreip: 198.51.100.16/28"}}
 	case "198.51.100.21":
 		e.Foreign = []control.Foreign{{Table: "inet f2b-table", Chain: "f2b-chain", Handle: 6, Verdict: "reject", Match: "set addr-set-sshd", Conditional: true}}
 		e.Earlier = []control.Earlier{{Jail: "sshd", Address: p, Count: 2, Last: Now.Add(-24 * time.Hour), Evidence: []control.Evidence{{
