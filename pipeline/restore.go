@@ -60,7 +60,10 @@ func (e *enforcer) restore(ctx context.Context) error {
 	if err := e.ahead.begin(); err != nil {
 		e.log.Warn("what was noted before the start cannot be emptied", "err", err)
 	}
-	e.acknowledge(report)
+	real := e.fw.Name() != firewall.BackendObserve
+	if foreign == firewall.ForeignAdopt || report.Failed > 0 || recovery.Enforced != real {
+		e.acknowledge(report, real)
+	}
 	if report.Desired > 0 {
 		e.log.Info("restored bans", "count", report.Desired, "already_in_kernel", report.Present)
 	}
@@ -81,8 +84,7 @@ func desired(bans iter.Seq2[netip.Prefix, []state.Effective]) iter.Seq[firewall.
 }
 
 // acknowledge marks all bans after a Reconcile, or has all tried again when some failed.
-func (e *enforcer) acknowledge(report firewall.Report) {
-	real := e.fw.Name() != firewall.BackendObserve
+func (e *enforcer) acknowledge(report firewall.Report, real bool) {
 	for prefix, all := range e.p.store.AllEffective {
 		for _, el := range all {
 			c := state.Change{Prefix: prefix, Scope: el.Scope}

@@ -109,6 +109,7 @@ type rowDecoder struct {
 	words map[string]string // names and scopes, of which there are few, each once
 	ended int
 	gone  []*Ban // the first maxEnded of them
+	quick quick
 }
 
 // maxWords bounds the texts that a decoder keeps to share them.
@@ -118,6 +119,11 @@ func (d *rowDecoder) decode(c *chunk) error {
 	d.ended, d.gone = 0, nil
 	c.rows = make([]*row, 0, fullChunk/256)
 	for data := c.data; len(data) > 0; {
+		d.quick.b = data
+		if r, ok := d.quick.row(d.l.v, d.l.jails); ok && d.count(r) {
+			c.rows, data = append(c.rows, r), d.quick.b
+			continue
+		}
 		rest, err := decoding.UnmarshalFirst(data, &d.saved)
 		if err != nil {
 			return fmt.Errorf("%w: row: %w", errSnapshot, err)
@@ -171,6 +177,22 @@ func (d *rowDecoder) row(saved *savedRow) (*row, error) {
 	}
 	l.s.lengths.seen(&k)
 	return r, nil
+}
+
+// count counts what a row that quick read has; false when its key is not right.
+func (d *rowDecoder) count(r *row) bool {
+	k := r.pkey()
+	if p := k.prefix(); !p.IsValid() || p != p.Masked() {
+		return false
+	}
+	for i := range r.items {
+		if it := &r.items[i]; it.ban != nil {
+			it.jail.bannedNow.Add(1)
+			d.l.s.lengths.ban(&k, 1)
+		}
+	}
+	d.l.s.lengths.seen(&k)
+	return true
 }
 
 func (d *rowDecoder) item(it *item, si *savedItem, k *pkey) {

@@ -235,10 +235,11 @@ func (s *Store) Effective(prefix netip.Prefix) []Effective {
 	if r == nil {
 		return nil
 	}
-	return r.effective(mono)
+	return r.effective(mono, nil)
 }
 
-func (r *row) effective(mono int64) []Effective {
+// effective appends to out, which is empty.
+func (r *row) effective(mono int64, out []Effective) []Effective {
 	var room [4]*item
 	live := room[:0]
 	for i := range r.items {
@@ -247,12 +248,11 @@ func (r *row) effective(mono int64) []Effective {
 		}
 	}
 	if len(live) == 1 {
-		return []Effective{live[0].effective()}
+		return append(out, live[0].effective())
 	}
 	slices.SortStableFunc(live, func(a, b *item) int {
 		return cmp.Or(strings.Compare(a.ban.scope(), b.ban.scope()), cmp.Compare(b.until, a.until), strings.Compare(a.jail.name, b.jail.name))
 	})
-	var out []Effective
 	for _, it := range live {
 		if n := len(out); n > 0 && out[n-1].Scope == it.ban.scope() {
 			out[n-1].Jails = append(slices.Clip(out[n-1].Jails), it.jail.name)
@@ -272,7 +272,8 @@ func (it *item) effective() Effective {
 }
 
 // AllEffective calls yield with each banned prefix and what Effective says of it, at one moment,
-// until yield returns false. Bans that begin meanwhile come as changes.
+// until yield returns false. The list is valid until yield returns. Bans that begin meanwhile come as
+// changes.
 func (s *Store) AllEffective(yield func(prefix netip.Prefix, all []Effective) bool) {
 	s.NowEffective()(yield)
 }
@@ -283,8 +284,9 @@ func (s *Store) NowEffective() iter.Seq2[netip.Prefix, []Effective] {
 	v := s.view()
 	txn := s.db.Txn(false)
 	return func(yield func(prefix netip.Prefix, all []Effective) bool) {
+		var all []Effective
 		for r := range s.rows(txn) {
-			if all := r.effective(v.mono); len(all) > 0 {
+			if all = r.effective(v.mono, all[:0]); len(all) > 0 {
 				k := r.pkey()
 				if !yield(k.prefix(), all) {
 					return

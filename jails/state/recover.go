@@ -33,6 +33,7 @@ type Recovery struct {
 	Torn      int64  // bytes of a last record that was never finished; normal after a crash
 	Problem   string // what was wrong, "" when nothing was
 	Bans      int    // active bans
+	Enforced  bool   // they are marked as enforced; see Options.Enforced
 	Windows   int
 	Offenders int
 	Expired   int      // bans whose time had passed
@@ -87,6 +88,7 @@ func (s *Store) recover() error {
 	snapshots, journals := generations(names, snapshotPrefix), generations(names, journalPrefix)
 	rec := &s.recovery
 	rec.Missing = len(snapshots) == 0 && len(journals) == 0
+	rec.Enforced = s.opt.Enforced
 	v := s.moment()
 	base := s.loadNewest(snapshots, v)
 	for _, gen := range journals {

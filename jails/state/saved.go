@@ -169,19 +169,15 @@ func (v view) saveBan(b *heldBan, until int64) *savedBan {
 	return out
 }
 
-// loadBan returns nil when the ban has ended. A ban never lasts longer than it was meant to, also
-// when the wall clock went back.
+// loadBan returns nil when the ban has ended.
 func (v view) loadBan(b *savedBan) *heldBan {
 	out := &heldBan{start: fromNanos(b.Start), ev: loaded(b.Evidence),
 		words:    unique.Make(banWords{b.Scope, string(b.Reason), b.Source, b.Trust, b.Verdict}),
 		failures: int32(min(b.Failures, math.MaxInt32)), count: int32(min(b.Count, math.MaxInt32)), shadow: b.Shadow,
 		enforced: v.s.opt.Enforced && !b.Shadow}
-	if b.End != 0 {
-		left := min(time.Duration(b.End-v.now.UnixNano()), time.Duration(b.End-b.Start))
-		if left <= 0 {
-			return nil
-		}
-		out.end = v.now.Add(left)
+	var lasts bool
+	if out.end, lasts = v.ends(b.Start, b.End); !lasts {
+		return nil
 	}
 	return out
 }

@@ -25,9 +25,8 @@ func TestRestoreAtStart(t *testing.T) {
 	d := newDaemon(t, killConfig)
 	end := fillState(t, filepath.Join(d.Dir, "state"), bans)
 	for _, how := range []string{"into an empty kernel", "onto a persisted table", "after kill -9"} {
-		start := time.Now()
 		d.start()
-		took := time.Since(start)
+		took := d.Took // without the build of the program
 		ran, waited := d.times()
 		t.Logf("%d bans %s: %s until the kernel is complete; processor time %s, waited %s for a processor; peak memory %d MiB",
 			bans, how, took.Round(time.Millisecond), ran.Round(time.Millisecond), waited.Round(time.Millisecond), d.Memory("VmHWM")>>20)
