@@ -132,7 +132,7 @@ func TestHostileTextIsNeverRaw(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.logger().With("with", hostile).WithGroup("group").Warn(hostile, "sample", hostile, hostile, 1)
+		l.logger().With("with", hostile).WithGroup("group").Warn(hostile, "sample", hostile, hostile, 1) //nolint:sloglint // net/http puts text of peers into its messages
 		text := out.String()
 		if line, rest, _ := strings.Cut(text, "\n"); rest != "" || !utf8.ValidString(line) ||
 			strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
