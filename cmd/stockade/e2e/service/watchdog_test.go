@@ -78,11 +78,10 @@ func TestWatchdog(t *testing.T) {
 	}
 	d := rig.NewDaemon(t, ns, tcpConfig)
 	s := supervise(t, u, func() *exec.Cmd { return rig.InNS(ns, program, "serve", "--config", d.Config) })
-	alive := func(lives int) bool {
-		all := s.all()
-		return len(all) == lives && !all[lives-1].ready.IsZero()
-	}
-	rig.Eventually(t, 60*time.Second, "the daemon is ready", func() bool { return alive(1) })
+	rig.Eventually(t, 60*time.Second, "the daemon is ready", func() bool {
+		all := s.all() // a busy machine may keep one from its watchdog: then the next
+		return len(all) > 0 && !all[len(all)-1].ready.IsZero()
+	})
 	banSoon(t, ns, numbered(0))
 
 	for i, how := range []struct {
