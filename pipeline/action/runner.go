@@ -161,7 +161,7 @@ func (r *Runner) Stats() []Stats {
 
 const (
 	maxQueue  = 4096
-	stopLimit = 2500 * time.Millisecond // for all commands of an action that stops
+	stopLimit = 2 * time.Second // for all commands of an action that stops
 )
 
 // event is a ban or its end.
