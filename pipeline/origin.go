@@ -76,8 +76,9 @@ func (f *Feed) program(path []byte) string {
 }
 
 // forged returns "" or the reason for which a line's writer is not one that the jail accepts. Each
-// demand is met, not met, or unknown. An unknown program or unit passes for uid 0 alone, where a
-// short-lived writer was gone before it could be looked at.
+// demand is met, not met, or unknown. An unknown unit passes for uid 0 alone, where a short-lived writer
+// was gone before it could be looked at. An unknown program never does: logger is such a writer, and who
+// demands a program wants to keep out what root's scripts log.
 func forged(bound *Bound, it *item) (reason string) {
 	want, o := bound.Jail.Origin, &it.origin
 	if want == nil {
@@ -100,20 +101,23 @@ func forged(bound *Bound, it *item) (reason string) {
 			return refusedForged
 		}
 	}
-	if reason := unmet(bound.unit, o.Unit, o); reason != "" {
-		return reason
-	}
-	return unmet(bound.exe, o.Exe, o)
-}
-
-// unmet returns "" or the reason for which what is known of a writer is not what a jail demands.
-func unmet(want *verdicts, have string, o *receiver.Origin) (reason string) {
 	switch {
-	case want == nil:
-	case have != "" && !want.match(have):
-		return refusedForged
-	case have == "" && (!o.Known || o.UID != 0):
+	case bound.unit == nil, o.Unit == "" && o.Known && o.UID == 0:
+	case o.Unit == "":
 		return refusedUnknown
+	case !bound.unit.match(o.Unit):
+		return refusedForged
+	}
+	switch {
+	case bound.exe == nil:
+	case o.Exe != "":
+		if !bound.exe.match(o.Exe) {
+			return refusedForged
+		}
+	case o.Name == "" || o.UID != 0:
+		return refusedUnknown
+	case !bound.name.match(o.Name):
+		return refusedForged
 	}
 	return ""
 }
@@ -128,6 +132,9 @@ func describeOrigin(o receiver.Origin) string {
 	b.WriteString(strconv.FormatUint(uint64(o.UID), 10))
 	if o.Exe != "" {
 		b.WriteString(" exe=" + o.Exe)
+	}
+	if o.Name != "" {
+		b.WriteString(" name=" + o.Name)
 	}
 	if o.Unit != "" {
 		b.WriteString(" unit=" + o.Unit)

@@ -1,7 +1,10 @@
 package pipeline
 
 import (
+	"path"
 	"slices"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"stockade/jails"
 	"stockade/jails/filter"
@@ -14,7 +17,9 @@ type Bound struct {
 	Jail   *jails.Jail
 	Filter *filter.Filter
 
-	unit, exe *verdicts // what the jail's origin demands; nil: nothing, or not yet in a plan
+	// What the jail's origin demands; nil: nothing, or not yet in a plan. name is how a process that runs
+	// exe is called.
+	unit, exe, name *verdicts
 }
 
 // Plan is what a configuration says about lines: the jails, their filters in one set, and what
@@ -53,7 +58,10 @@ func (b *Bound) demand() {
 		b.unit = newVerdicts(want.Unit)
 	}
 	if want.Exe != "" {
-		b.exe = newVerdicts(want.Exe)
+		b.exe, b.name = newVerdicts(want.Exe), newVerdicts()
+		if base := path.Base(want.Exe); doublestar.ValidatePattern(base) { // not inside braces
+			b.name = newVerdicts(base)
+		}
 	}
 }
 

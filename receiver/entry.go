@@ -70,6 +70,9 @@ type Origin struct {
 	UID   uint32
 	Exe   string // "" when unknown
 	Unit  string // "" when unknown
+	// Name is what a process of this host is called whose program can not be seen, often because it has
+	// just ended: "" when unknown, or when Exe is not. A process chooses its own name, at most 15 bytes.
+	Name string
 }
 
 // Entry is one received message after framing, decoding and identification. The embedded

@@ -21,9 +21,9 @@ type Writers struct {
 
 // writer is what /proc says of a process. Empty fields are unknown.
 type writer struct {
-	exe, unit string
-	carrier   bool
-	until     time.Time
+	exe, name, unit string
+	carrier         bool
+	until           time.Time
 }
 
 const (
@@ -46,7 +46,8 @@ func NewWriters() *Writers {
 }
 
 // Origin says who wrote a message on a unix socket that was received at now. The kernel proves the uid; program and unit
-// are empty where /proc no longer tells, or may not. The line of a carrier has an unknown origin.
+// are empty where /proc no longer tells, or may not. A process that ended keeps its name until its parent
+// has asked how. The line of a carrier has an unknown origin.
 func (w *Writers) Origin(p *Peer, now time.Time) Origin {
 	if p.Level != LevelKernel || p.UID < 0 {
 		return Origin{}
@@ -55,7 +56,7 @@ func (w *Writers) Origin(p *Peer, now time.Time) Origin {
 	if x.carrier {
 		return Origin{}
 	}
-	return Origin{Known: true, UID: uint32(p.UID), Exe: x.exe, Unit: x.unit} //nolint:gosec // a kernel uid fits
+	return Origin{Known: true, UID: uint32(p.UID), Exe: x.exe, Unit: x.unit, Name: x.name} //nolint:gosec // a kernel uid fits
 }
 
 // ReadsPrograms reports whether this process may see which program a process of another user runs:
@@ -86,13 +87,15 @@ func (w *Writers) look(pid int64, now time.Time) *writer {
 	x := &writer{until: now.Add(writerKept)}
 	if exe, err := os.Readlink(path.Join(dir, "exe")); err == nil {
 		x.exe = strings.TrimSuffix(exe, " (deleted)") // replaced by an upgrade while it runs
+	} else if comm, err := os.ReadFile(path.Join(dir, "comm")); err == nil {
+		x.name = string(bytes.TrimSuffix(comm, []byte("\n")))
 	}
 	if text, err := os.ReadFile(path.Join(dir, "cgroup")); err == nil {
 		x.unit = unitOf(text)
 	}
-	name := path.Base(x.exe)
-	if comm, err := os.ReadFile(path.Join(dir, "comm")); err == nil && x.exe == "" {
-		name = string(bytes.TrimSpace(comm)) // the program may not be read
+	name := x.name
+	if x.exe != "" {
+		name = path.Base(x.exe)
 	}
 	x.carrier = slices.Contains(carriers, name) || slices.Contains(carriers, x.unit)
 	w.known[pid] = x

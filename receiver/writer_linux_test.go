@@ -29,6 +29,7 @@ func TestWriters(t *testing.T) {
 	process("10", "/usr/sbin/sshd (deleted)", "sshd", "0::/system.slice/ssh.service\n")
 	process("11", "/usr/sbin/rsyslogd", "rsyslogd", "0::/system.slice/rsyslog.service\n")
 	process("12", "", "rsyslogd", "0::/\n")
+	process("14", "", "sshd (a) b", "0::/\n")
 	process("13", "/opt/own/relay", "relay", "0::/system.slice/docker.service\n")
 	now := time.Unix(1, 0)
 	w := &Writers{known: make(map[int64]*writer), root: root}
@@ -41,6 +42,7 @@ func TestWriters(t *testing.T) {
 		{"a carrier by its program", Peer{Level: LevelKernel, PID: 11}, Origin{}},
 		{"a carrier whose program may not be read", Peer{Level: LevelKernel, PID: 12}, Origin{}},
 		{"a carrier by its unit", Peer{Level: LevelKernel, PID: 13}, Origin{}},
+		{"a process that has ended", Peer{Level: LevelKernel, PID: 14}, Origin{Known: true, Name: "sshd (a) b"}},
 		{"a process that is gone", Peer{Level: LevelKernel, UID: 1000, PID: 99}, Origin{Known: true, UID: 1000}},
 		{"a network peer", Peer{Level: LevelAddress}, Origin{}},
 		{"a message without credentials", Peer{Level: LevelKernel, UID: -1}, Origin{}},

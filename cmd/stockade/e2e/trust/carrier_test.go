@@ -86,21 +86,28 @@ sources:
   - {name: hub, listener: plain, addresses: [127.0.0.1], relay: true, jails: [strict, exact], quota: none}
 `
 
-// TestOriginOfPrograms: real rsyslogd and sshd in a host of their own. What another host writes into
-// an origin, on the way through a hub or straight to us, is nobody's word; root's logger is not sshd.
-func TestOriginOfPrograms(t *testing.T) {
-	rig.RequireRoot(t)
-	rig.RequirePrograms(t, "rsyslogd", "sshd", "ssh", "ssh-keygen", "logger", "unshare", "ip")
-	found, _ := filepath.Glob("/usr/lib/*/rsyslog/lmnsd_ossl.so")
-	rig.Require(t, len(found) > 0, "needs rsyslog's lmnsd_ossl.so (package rsyslog-openssl)")
-	host, internet := rig.NewNS(t), rig.NewNS(t)
+// twoHosts are a host at 203.0.113.2 and the internet that it is connected to, in which somebody has the
+// address 198.51.100.7.
+func twoHosts(t *testing.T) (host, internet string) {
+	t.Helper()
+	host, internet = rig.NewNS(t), rig.NewNS(t)
 	rig.Sh(t, host, "ip", "link", "add", "wan0", "type", "veth", "peer", "name", "gw0", "netns", internet)
 	for _, side := range []struct{ ns, dev, addr string }{{host, "wan0", "203.0.113.2/24"}, {internet, "gw0", "203.0.113.1/24"}, {internet, "gw0", "198.51.100.7/32"}} {
 		rig.Sh(t, side.ns, "ip", "link", "set", side.dev, "up")
 		rig.Sh(t, side.ns, "ip", "addr", "add", side.addr, "dev", side.dev)
 	}
 	rig.Sh(t, host, "ip", "route", "add", "default", "via", "203.0.113.1")
+	return host, internet
+}
 
+// TestOriginOfPrograms: real rsyslogd and sshd in a host of their own. What another host writes into
+// an origin, on the way through a hub or straight to us, is nobody's word; root's logger is not sshd.
+func TestOriginOfPrograms(t *testing.T) {
+	rig.RequireRoot(t)
+	rig.RequirePrograms(t, "rsyslogd", "sshd", "ssh", "ssh-keygen", "logger", "unshare", "nsenter", "ip")
+	found, _ := filepath.Glob("/usr/lib/*/rsyslog/lmnsd_ossl.so")
+	rig.Require(t, len(found) > 0, "needs rsyslog's lmnsd_ossl.so (package rsyslog-openssl)")
+	host, internet := twoHosts(t)
 	hub := "5140"
 	ports := strings.NewReplacer("%HUB%", hub, "%SECURE%", "6514", "%PLAIN%", "601")
 	d := rig.NewDaemon(t, host, ports.Replace(carried))
@@ -159,6 +166,18 @@ func TestOriginOfPrograms(t *testing.T) {
 	rig.Eventually(t, 30*time.Second, "root's logger is believed where uid is enough", func() bool { return len(banned(d, "strict")) > 0 })
 	rig.Eventually(t, 10*time.Second, "and is forged where sshd is demanded", func() bool { return d.Source("web1").Refused["forged"] >= 5 })
 
+	// And those that are gone before rsyslogd can look at them.
+	refused := func() int64 {
+		all := d.Source("web1").Refused
+		return all["forged"] + all["origin_unknown"]
+	}
+	before, loggers := refused(), rig.Size(5, 20, 500)
+	for n := range loggers {
+		rig.Sh(t, "", "nsenter", "--mount", "--target", fmt.Sprint(lab.Cmd.Process.Pid), "--",
+			"logger", "-u", "/dev/log", "-p", "authpriv.info", "-t", "sshd", fmt.Sprintf("Failed password for root from 198.51.100.98 port %d ssh2", 1000+n))
+	}
+	rig.Eventually(t, 30*time.Second, "each of them is refused where sshd is demanded", func() bool { return refused() >= before+int64(loggers) })
+
 	// Real sshd on the same path.
 	for n := range 5 {
 		cmd := rig.InNS(internet, "ssh", "-b", "198.51.100.7", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
@@ -175,14 +194,15 @@ func TestOriginOfPrograms(t *testing.T) {
 			delete(all, "198.51.100.66/32")
 		}
 		if jail != "exact" {
+			delete(all, "198.51.100.98/32")
 			delete(all, "198.51.100.99/32")
 		}
 		if len(all) > 0 {
 			t.Errorf("jail %s banned %v", jail, all)
 		}
 	}
-	t.Logf("origins of other hosts: %d lines through a hub and %d straight, 0 bans where an origin is demanded; refused: web1 %v, hub %v",
-		lines, lines, d.Source("web1").Refused, d.Source("hub").Refused)
+	t.Logf("origins of other hosts: %d lines through a hub and %d straight, 0 bans where an origin is demanded; %d loggers of root, 0 bans where sshd is; refused: web1 %v, hub %v",
+		lines, lines, loggers, d.Source("web1").Refused, d.Source("hub").Refused)
 }
 
 // TestExeWithoutTheRight: a jail that demands a program where none can be seen is refused by check.

@@ -1,4 +1,5 @@
-# Runs rsyslogd, and sshd where there is a configuration of it, with a /dev/log and a /run of their own.
+# Runs rsyslogd and sshd, where there is a configuration of them, with a /dev/log and a /run of their own.
+# Without rsyslogd, /dev/log is the socket FOLDER/log.
 #
 #   unshare --mount --propagation private bash host.sh FOLDER
 set -eu
@@ -13,9 +14,13 @@ done
 ln -s /proc/self/fd /dev/fd
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd
-rsyslogd -n -f "$dir/rsyslog.conf" -i "$dir/rsyslogd.pid" &
-rsyslogd=$!
-sshd= logger=
+rsyslogd= sshd= logger=
+if [ -e "$dir/rsyslog.conf" ]; then
+	rsyslogd -n -f "$dir/rsyslog.conf" -i "$dir/rsyslogd.pid" &
+	rsyslogd=$!
+else
+	ln -s "$dir/log" /dev/log
+fi
 trap 'kill $rsyslogd $sshd $logger 2>/dev/null; wait; exit 0' TERM INT
 for _ in $(seq 200); do
 	[ -S /dev/log ] && break
@@ -26,7 +31,9 @@ if [ -e "$dir/sshd_config" ]; then
 	sshd=$!
 fi
 # What is written to the pipe, root logs, with one program that lives on.
-logger -u /dev/log -p authpriv.info -t sshd <"$dir/root" &
-logger=$!
+if [ -p "$dir/root" ]; then
+	logger -u /dev/log -p authpriv.info -t sshd <"$dir/root" &
+	logger=$!
+fi
 : >"$dir/ready"
 wait
