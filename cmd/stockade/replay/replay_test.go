@@ -155,7 +155,7 @@ func TestReplayReadsJournalExports(t *testing.T) {
 			"MESSAGE=Failed password for root from 192.0.2.7 port 22 ssh2\n\n", i, us, i+1)
 	}
 	bans, sum := run(t, replay.Options{Policy: policyOf(t, policyText), Logs: []string{"-"}, Stdin: strings.NewReader(text.String())})
-	if len(bans) != 1 || bans[0].Line != 5 || sum.Lines != 5 || bans[0].Start.Minute() != 4 {
+	if len(bans) != 1 || bans[0].Line != 5 || sum.Lines != 5 || bans[0].Start.UTC().Minute() != 4 {
 		t.Errorf("bans %+v of %d records, want one at the fifth", bans, sum.Lines)
 	}
 }
