@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stockade/jails"
+	"stockade/jails/filter"
 	"stockade/jails/state"
 )
 
@@ -18,7 +19,8 @@ const maxGroups = 4096
 // widener bans the network around several banned addresses, where a jail asks for that: for an hour
 // at most, on the service's ports, if each of the addresses proved itself by a handshake, and never
 // over what is protected, ignored or logged in lately. The bans of the addresses stay, so the end of
-// the wider one leaves them. What it remembers does not outlive the process.
+// the wider one leaves them. Who is a member of a network that it does not remember, after a restart
+// above all, it learns from the bans and their evidence.
 type widener struct {
 	p *Pipeline
 
@@ -84,7 +86,7 @@ func (w *widener) join(g group, b *state.Ban, most int) []netip.Prefix {
 				break
 			}
 		}
-		members = make(map[netip.Prefix]time.Time)
+		members = w.earlier(g)
 		w.groups[g] = members
 	}
 	for m, end := range members {
@@ -104,6 +106,30 @@ func (w *widener) join(g group, b *state.Ban, most int) []netip.Prefix {
 		out = append(out, m)
 	}
 	return out
+}
+
+// earlier are members by the bans that the store holds: those that a pattern with a handshake and a
+// source that is no liar's made. A witness is not remembered.
+func (w *widener) earlier(g group) map[netip.Prefix]time.Time {
+	members := make(map[netip.Prefix]time.Time)
+	var proofs []filter.PatternInfo
+	for _, bound := range w.p.Plan().bound {
+		if bound.Jail.Name == g.jail && bound.Filter.Name() != recidiveFilter { // whose evidence is of other filters
+			proofs = bound.Filter.Patterns()
+		}
+	}
+	w.p.store.BansWithin(g.network, g.jail, func(b *state.Ban) bool {
+		if b.Source == SourceOperator || len(b.Evidence) == 0 || b.Prefix == g.network || b.Shadow {
+			return true
+		}
+		last := b.Evidence[len(b.Evidence)-1]
+		trust, err := jails.ParseTrust(last.Trust)
+		if err == nil && trust >= jails.TrustAddress && last.Pattern >= 0 && last.Pattern < len(proofs) && proofs[last.Pattern].Proof == filter.ProofHandshake {
+			members[b.Prefix] = b.End
+		}
+		return len(members) < jails.MaxMembers
+	})
+	return members
 }
 
 func (w *widener) leave(g group, m netip.Prefix) {

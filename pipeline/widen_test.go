@@ -312,3 +312,44 @@ func TestSuccessTakesItsOwnFailuresAlone(t *testing.T) {
 		t.Errorf("of another address: %+v", w)
 	}
 }
+
+// TestWidenRemembersOverARestart: addresses that were banned before a restart are members after it,
+// but for those that nothing proved.
+func TestWidenRemembersOverARestart(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		proven bool
+	}{{"proven by a handshake", true}, {"unproven", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := &kernel{fw: &flaky{Observe: firewall.NewObserve()}, dir: t.TempDir()}
+			sources, err := receiver.NewSources(testSources, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin := func(proven bool) *rig {
+				l := k.begin(t)
+				r := &rig{Pipeline: l.Pipeline, fw: k.fw, sources: make(map[string]*receiver.Source), stop: l.stop}
+				for _, s := range sources.All() {
+					r.sources[s.Name] = s
+				}
+				spec := loginSpec
+				spec.Unproven = !proven
+				r.use(t, widening, spec)
+				return r
+			}
+			r := begin(tt.proven)
+			for i := range 3 { // the witness vouches for this network
+				r.send(t, r.fails(fmt.Sprintf("198.51.100.%d", 10+i))...)
+			}
+			eventually(t, "three addresses are banned", func() bool { return len(r.banned()) == 3 })
+			r.stop()
+			r = begin(tt.proven)
+			r.send(t, r.fails("198.51.100.13")...)
+			eventually(t, "the fourth address is banned", func() bool { return slices.Contains(r.banned(), "198.51.100.13/32") })
+			r.stop() // what follows from the ban has followed
+			if wide := r.wide("198.51.100.0/24") != nil; wide != tt.proven {
+				t.Errorf("the network is banned: %v, want %v", wide, tt.proven)
+			}
+		})
+	}
+}

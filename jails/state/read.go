@@ -138,6 +138,31 @@ func (s *Store) BansOf(addr netip.Addr) []*Ban {
 	return out
 }
 
+// BansWithin calls yield with active bans of the jail whose prefixes the network holds, its own among
+// them, until yield returns false. It commits nothing: the newest bans may be missing. network must be
+// valid and masked.
+func (s *Store) BansWithin(network netip.Prefix, jail string, yield func(*Ban) bool) {
+	jr := (*s.jails.Load())[jail]
+	if jr == nil {
+		return
+	}
+	v, k := s.moment(), keyOf(network)
+	all, err := s.db.Txn(false).Get(tableRows, indexID+"_prefix", k[:k[16]/8])
+	if err != nil {
+		panic("state: " + err.Error()) // the schema and the type are ours
+	}
+	for raw := all.Next(); raw != nil; raw = all.Next() {
+		r := raw.(*row)
+		own := r.pkey()
+		if own[16] < k[16] || own.mask(k[16]) != k {
+			continue
+		}
+		if it := r.find(jr); active(it, v.mono) && !yield(it.ban.ban(jr.name, own.prefix())) {
+			return
+		}
+	}
+}
+
 // Windows returns the windows of the prefixes that hold the address, by jail.
 func (s *Store) Windows(addr netip.Addr) []*Window {
 	v := s.view()

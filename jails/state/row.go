@@ -169,5 +169,8 @@ func (idIndex) FromArgs(args ...any) ([]byte, error) {
 	return k[:], nil
 }
 
-// PrefixFromArgs lets a scan begin at the start of the table.
-func (idIndex) PrefixFromArgs(args ...any) ([]byte, error) { return nil, nil }
+// PrefixFromArgs lets a scan go over the keys that begin with some bytes, or over the whole table.
+func (idIndex) PrefixFromArgs(args ...any) ([]byte, error) {
+	begin, _ := args[0].([]byte)
+	return begin, nil
+}
