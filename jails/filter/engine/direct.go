@@ -24,6 +24,7 @@ const (
 	stepOne                   // takes one byte of class
 	stepRun                   // takes as many bytes of class as there are, min to max, and never fewer
 	stepBack                  // the same, but fewer if the rest demands it
+	stepShape                 // takes the bytes of shape's alphabet, which must be of its form
 	stepFork                  // goes on at out or, if that leads nowhere, at alt
 	stepSave                  // stores the position in slot
 	stepClear                 // forgets what slots from slot up to min hold: a choice not taken had them
@@ -37,10 +38,11 @@ const (
 type step struct {
 	op       stepOp
 	out, alt uint32
-	slot     int
-	min, max int    // bytes of a run; max is unlimited, or above any line
+	slot     int    // of runs and shapes: where their beginning and end are stored, 0 is nowhere
+	min, max int    // bytes of a run; max may be unlimited
 	literal  string // of stepLiteral; of stepBack: what must follow, if anything is known
 	class    *class // of runs and single bytes
+	shape    *shape // of stepShape
 	forks    *ways  // of stepFork
 }
 
@@ -131,6 +133,19 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 			}
 			work -= to - pos
 			if to-pos >= s.min {
+				if s.slot > 0 {
+					caps[s.slot], caps[s.slot+1] = pos, to
+				}
+				pos, pc = to, s.out
+				continue
+			}
+		case stepShape:
+			to, ok := s.shape.span(text, pos)
+			work -= to - pos
+			if ok {
+				if s.slot > 0 {
+					caps[s.slot], caps[s.slot+1] = pos, to
+				}
 				pos, pc = to, s.out
 				continue
 			}
@@ -145,6 +160,9 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 			if to >= least {
 				open[n] = choice{pc, uint32(least), uint32(to)}
 				n++
+				if s.slot > 0 {
+					caps[s.slot], caps[s.slot+1] = pos, to
+				}
 				pos, pc = to, s.out
 				continue
 			}
@@ -214,6 +232,9 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 			work -= int(c.pos) - max(to, int(c.least))
 			if to >= int(c.least) {
 				c.pos = uint32(to)
+				if s.slot > 0 {
+					caps[s.slot+1] = to
+				}
 				pos, pc = to, s.out
 				break
 			}

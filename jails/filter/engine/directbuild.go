@@ -80,10 +80,20 @@ func (b *directBuilder) emit(n *node, next uint32) uint32 {
 	case kConcat:
 		return b.concat(n.subs, next)
 	case kAlt:
+		if pc, ok := b.shape(n, next); ok {
+			return pc
+		}
 		return b.alternatives(n, next)
 	case kRepeat:
+		if pc, ok := b.shape(n, next); ok {
+			return pc
+		}
 		return b.repeat(n, next)
 	case kGroup:
+		if pc, ok := b.span(n.subs[0], next); ok {
+			b.steps[pc].slot = 2 * n.group
+			return pc
+		}
 		pc := b.add(step{op: stepSave, slot: 2*n.group + 1, out: next}, b.leads[next])
 		pc = b.emit(n.subs[0], pc)
 		return b.add(step{op: stepSave, slot: 2 * n.group, out: pc}, b.leads[pc])
@@ -296,49 +306,4 @@ func (b *directBuilder) repeat(n *node, next uint32) uint32 {
 		pc = b.emit(sub, pc)
 	}
 	return pc
-}
-
-// run takes min to max characters of a set. Where what follows begins with none of them the
-// longest run is the only one that can be.
-func (b *directBuilder) run(s set, least, most int, next uint32) uint32 {
-	if b.failed {
-		return 0
-	}
-	c := b.class(s, false)
-	high := c.has[utf8.RuneSelf] == inside
-	if high && (least > 1 || most != unlimited) {
-		b.failed = true // characters are counted, not bytes
-		return 0
-	}
-	follow := &b.leads[next]
-	l := c.lead()
-	if least == 0 {
-		l = l.union(*follow)
-	}
-	in := step{op: stepRun, class: c, min: least, max: most, out: next}
-	overlaps := false
-	for i, is := range c.has {
-		overlaps = overlaps || is == inside && follow.bytes[i]
-	}
-	if overlaps && !follow.any {
-		if high && follow.wide() {
-			b.failed = true // a shorter run could end inside a character
-			return 0
-		}
-		in.op = stepBack
-		in.literal = b.follows(next)
-	}
-	return b.add(in, l)
-}
-
-// follows returns the literal that stands at pc, behind the ends and beginnings of groups, empty
-// if something else does.
-func (b *directBuilder) follows(pc uint32) string {
-	for b.steps[pc].op == stepSave {
-		pc = b.steps[pc].out
-	}
-	if b.steps[pc].op != stepLiteral {
-		return ""
-	}
-	return b.steps[pc].literal
 }
