@@ -32,8 +32,24 @@ kernel when it stops.`,
 		if a.socket != "" {
 			return usagef("serve: the socket is control.socket of the configuration")
 		}
-		return serveError(daemon.Run(ctx, daemon.Options{Config: a.config, Observe: observe, Stderr: a.stderr}))
+		return serveError(daemon.Run(ctx, daemon.Options{
+			Config: a.config, Observe: observe, Stderr: a.stderr, Serving: lazyCollector(),
+		}))
 	})
+}
+
+// lazyCollector lets garbage lie while the daemon starts, which takes a fifth of the time from it, and
+// returns what collects as usual from then on and gives the kernel back what only the start needed.
+func lazyCollector() (serving func()) {
+	const start = 400 // percent: 16 MB are the least heap that is collected then
+	usual := debug.SetGCPercent(start)
+	if usual < 0 || usual > start {
+		debug.SetGCPercent(usual) // GOGC asks for more yet
+	}
+	return func() {
+		debug.SetGCPercent(usual)
+		go debug.FreeOSMemory()
+	}
 }
 
 // serveError gives an error of the daemon its exit code.

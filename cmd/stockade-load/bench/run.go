@@ -82,7 +82,9 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 	if r.Stockade == "" {
 		r.step("build stockade")
 		r.Stockade = filepath.Join(o.Dir, "stockade")
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", r.Stockade, "stockade/cmd/stockade").CombinedOutput(); err != nil {
+		build := exec.CommandContext(ctx, "go", "build", "-o", r.Stockade, "stockade/cmd/stockade")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
+		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build stockade: %w: %s", err, last(string(out)))
 		}
 	}

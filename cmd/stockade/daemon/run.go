@@ -31,6 +31,7 @@ type Options struct {
 	Config  string // the file; empty: the default one, or the built-in default
 	Observe bool   // record bans, enforce none
 	Stderr  io.Writer
+	Serving func() // called once it serves; nil: nothing
 }
 
 // Run serves until ctx is done. The error is a *config.Errors for a bad configuration, and wraps
@@ -266,4 +267,7 @@ func (d *daemon) saysServing() {
 	}
 	d.log.Info("serving", "config", from, "jails", len(b.bound), "listeners", len(b.loaded.Config.Listeners),
 		"backend", d.enforcer.Name(), "control", b.loaded.Config.Control.Socket, "took", time.Since(d.started).Round(time.Millisecond).String())
+	if d.options.Serving != nil {
+		d.options.Serving()
+	}
 }
