@@ -33,24 +33,25 @@ type replayBan struct {
 
 // replaySummary is the last object of `replay --json`; with --against one a configuration.
 type replaySummary struct {
-	Summary   bool           `json:"summary"` // true: tells it from the bans
-	Config    string         `json:"config,omitempty"`
-	Same      *int64         `json:"same,omitempty"` // with --against: bans that both make
-	Lines     int64          `json:"lines"`
-	Undated   int64          `json:"undated"`
-	Unheard   int64          `json:"unheard"`
-	First     *time.Time     `json:"first"`
-	Last      *time.Time     `json:"last"`
-	Matched   int64          `json:"matched"`
-	Failures  int64          `json:"failures"`
-	Successes int64          `json:"successes"`
-	Unproven  int64          `json:"unproven"`
-	Protected control.Counts `json:"protected"`
-	Bans      int64          `json:"bans"`
-	Shadow    int64          `json:"shadow"`
-	Addresses int64          `json:"addresses"`
-	Lost      int64          `json:"lost"`
-	Took      float64        `json:"took"` // seconds
+	Summary   bool                 `json:"summary"` // true: tells it from the bans
+	Config    string               `json:"config,omitempty"`
+	Same      *int64               `json:"same,omitempty"` // with --against: bans that both make
+	Lines     int64                `json:"lines"`
+	Undated   int64                `json:"undated"`
+	Unheard   int64                `json:"unheard"`
+	First     *time.Time           `json:"first"`
+	Last      *time.Time           `json:"last"`
+	Matched   int64                `json:"matched"`
+	Failures  int64                `json:"failures"`
+	Successes int64                `json:"successes"`
+	Unproven  int64                `json:"unproven"`
+	Protected control.Counts       `json:"protected"`
+	Bans      int64                `json:"bans"`
+	Shadow    int64                `json:"shadow"`
+	Addresses int64                `json:"addresses"`
+	Lost      int64                `json:"lost"`
+	Widening  control.List[string] `json:"widening"` // jails whose bans of networks are not replayed
+	Took      float64              `json:"took"`     // seconds
 }
 
 // replayView prints bans and summaries.
@@ -110,7 +111,7 @@ func (v *replayView) summary(sums []replay.Summary, same int64) {
 				Summary: true, Config: name, Same: both, Lines: s.Lines, Undated: s.Undated, Unheard: s.Unheard,
 				First: control.Moment(s.First), Last: control.Moment(s.Last), Matched: s.Matched, Failures: s.Failures,
 				Successes: s.Successes, Unproven: s.Unproven, Protected: s.Protected, Bans: s.Bans, Shadow: s.Shadow,
-				Addresses: s.Addresses, Lost: s.Lost, Took: s.Took.Round(time.Millisecond).Seconds(),
+				Addresses: s.Addresses, Lost: s.Lost, Widening: s.Widening, Took: s.Took.Round(time.Millisecond).Seconds(),
 			}))
 			continue
 		}
@@ -153,6 +154,9 @@ func (v *replayView) verdict(name string, s replay.Summary) {
 	}
 	if s.Lost > 0 {
 		v.print(v.app.printf("%s%d addresses near a ban were forgotten for want of room\n", name, s.Lost))
+	}
+	if len(s.Widening) > 0 {
+		v.print(v.app.printf("%sbans of whole networks (widen) are not replayed, and serve may make some in %s\n", name, strings.Join(s.Widening, ", ")))
 	}
 	var why []string
 	for _, reason := range slices.Sorted(maps.Keys(s.Protected)) {

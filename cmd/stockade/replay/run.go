@@ -88,9 +88,10 @@ type Summary struct {
 	Unproven  int64            // failures that one spoofed packet can cause: serve asks the kernel for a witness
 	Protected map[string]int64 // failures of addresses that are never banned, by reason
 	Bans      int64
-	Shadow    int64 // bans of jails that do not enforce
-	Addresses int64 // distinct ones with a ban of any kind
-	Lost      int64 // windows given up for want of room that were near a ban
+	Shadow    int64    // bans of jails that do not enforce
+	Addresses int64    // distinct ones with a ban of any kind
+	Lost      int64    // windows given up for want of room that were near a ban
+	Widening  []string // jails that also ban networks (widen), which is not replayed
 	Took      time.Duration
 }
 
@@ -130,6 +131,11 @@ func Run(ctx context.Context, o Options) ([]Summary, error) {
 		s.Lines, s.Undated, s.Unheard = sum.lines, sum.undated, sum.unheard
 		if sum.last != 0 {
 			s.First, s.Last = unix(sum.first), unix(sum.last)
+		}
+		for _, j := range o.sides()[i].jails {
+			if j.Widen != nil {
+				s.Widening = append(s.Widening, j.Name)
+			}
 		}
 		s.Took = time.Since(began)
 		out[i] = s
