@@ -45,8 +45,20 @@ func TestSustainedBans(t *testing.T) {
 	if each, bar := ran/time.Duration(total), 2*time.Second/rate; each > 2*bar {
 		t.Errorf("%s of processor time a ban; two processors have %s", each, bar)
 	}
-	if n := len(d.set("ban4")); n != total {
-		t.Errorf("nft lists %d elements, want %d", n, total)
+	listed := d.set("ban4")
+	var unlisted []string
+	for i := range total {
+		if _, ok := listed[numbered(i)]; !ok {
+			unlisted = append(unlisted, numbered(i).String())
+		}
+	}
+	if len(unlisted) > 0 {
+		// The kernel rehashes a set that grew beside whoever lists it, who then misses elements.
+		t.Logf("nft lists %d elements; it is asked for the other %d", len(listed), len(unlisted))
+		d.checkHeld(unlisted)
+	}
+	if len(listed)+len(unlisted) != total {
+		t.Errorf("nft knows %d elements, want %d", len(listed)+len(unlisted), total)
 	}
 	if waited > ran/4 || took > lasts*11/10 {
 		t.Log("this machine is busy with others: the times say nothing")

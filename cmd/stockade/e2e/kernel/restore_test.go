@@ -85,11 +85,7 @@ func (d *daemon) checkRestored(bans int, end time.Time, whole bool) {
 		for i := 0; i < bans; i += bans / 500 {
 			keys = append(keys, numbered(i).String())
 		}
-		for some := range slices.Chunk(keys, 50) { // nft 1.0.6 dies of 500
-			if err := d.nft("get element inet stockade ban4 { " + strings.Join(some, ", ") + " }"); err != nil {
-				d.T.Error(err)
-			}
-		}
+		d.checkHeld(keys)
 		if err := d.nft("get element inet stockade ban4 { " + numbered(bans).String() + " }"); err == nil {
 			d.T.Error("an address that is not banned is in the set")
 		}
@@ -102,5 +98,15 @@ func (d *daemon) checkRestored(bans int, end time.Time, whole bool) {
 	}
 	if n != bans {
 		d.T.Errorf("%d bans are shown as enforced, want %d", n, bans)
+	}
+}
+
+// checkHeld asks nft for each of the addresses.
+func (d *daemon) checkHeld(addrs []string) {
+	d.T.Helper()
+	for some := range slices.Chunk(addrs, 50) { // nft 1.0.6 dies of 500
+		if err := d.nft("get element inet stockade ban4 { " + strings.Join(some, ", ") + " }"); err != nil {
+			d.T.Error(err)
+		}
 	}
 }
