@@ -23,14 +23,16 @@ const (
 	trifle         = 0.01 // allocations a line that are none: a table that grows once
 )
 
-// allocation is what a line costs in memory.
+// allocation is what a line costs in memory, and in patterns that are tried.
 type allocation struct {
-	Allocs float64 `json:"allocs"` // a line
-	Bytes  float64 `json:"bytes"`  // a line
+	Allocs   float64 `json:"allocs"`             // a line
+	Bytes    float64 `json:"bytes"`              // a line
+	Searches float64 `json:"searches,omitempty"` // a line, after what its beginning and its literals leave
 }
 
-// TestAllocations compares what a line allocates with what is recorded. Unlike time it is the same
-// on every machine, so that a tenth more is a fault of the change. After a change that is worth it:
+// TestAllocations compares what a line allocates, and how many patterns are tried on it, with what is
+// recorded. Unlike time these are the same on every machine, so that a tenth more is a fault of the
+// change. After a change that is worth it:
 // go test ./cmd/stockade-load/bench -run Allocations -update.
 func TestAllocations(t *testing.T) {
 	if raceEnabled {
@@ -65,10 +67,13 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%d measurements, %d are recorded", len(got), len(want))
 	}
 	for name, a := range got {
-		t.Logf("%s: %.3f allocations and %.1f bytes a line", name, a.Allocs, a.Bytes)
+		t.Logf("%s: %.3f allocations, %.1f bytes and %.3f searches a line", name, a.Allocs, a.Bytes, a.Searches)
 		w, recorded := want[name]
 		if !recorded || a.Allocs > regression*w.Allocs+trifle || a.Bytes > regression*w.Bytes+1 {
 			t.Errorf("%s: %.3f allocations and %.1f bytes a line, recorded are %.3f and %.1f", name, a.Allocs, a.Bytes, w.Allocs, w.Bytes)
+		}
+		if a.Searches > regression*w.Searches {
+			t.Errorf("%s: %.3f searches a line, recorded are %.3f", name, a.Searches, w.Searches)
 		}
 	}
 }
@@ -83,7 +88,10 @@ func allocated(n int, work func(i int)) allocation {
 		work(i)
 	}
 	runtime.ReadMemStats(&after)
-	return allocation{float64(after.Mallocs-before.Mallocs) / float64(n), float64(after.TotalAlloc-before.TotalAlloc) / float64(n)}
+	return allocation{
+		Allocs: float64(after.Mallocs-before.Mallocs) / float64(n),
+		Bytes:  float64(after.TotalAlloc-before.TotalAlloc) / float64(n),
+	}
 }
 
 func matchAllocations(t *testing.T, filters []string, log *Corpus) allocation {
@@ -99,7 +107,10 @@ func matchAllocations(t *testing.T, filters []string, log *Corpus) allocation {
 			m.take(line)
 		}
 	}
-	return allocated(len(lines), func(i int) { m.take(lines[i]) })
+	before := m.matcher.Stats().Searches
+	a := allocated(len(lines), func(i int) { m.take(lines[i]) })
+	a.Searches = float64(m.matcher.Stats().Searches-before) / float64(len(lines))
+	return a
 }
 
 const counted = 20_000
