@@ -128,11 +128,20 @@ func (p *Pipeline) count(jail *jails.Jail, f state.Failure, c counting) {
 // recidiveFilter is the filter of jails that also count the bans of all others.
 const recidiveFilter = "recidive"
 
-// recidive counts a ban as a failure in the recidive jails.
+// recidive counts a ban as a failure in the recidive jails, but for those that ignore the address.
 func (p *Pipeline) recidive(b *state.Ban, f state.Failure, c counting) {
+	banned := f.Prefix
 	for _, bound := range p.Plan().bound {
 		if bound.Filter.Name() != recidiveFilter || bound.Jail.Name == b.Jail {
 			continue
+		}
+		f.Prefix = banned
+		if p.harms(bound.Jail, banned) != "" {
+			f.Prefix = netip.PrefixFrom(f.Addr, f.Addr.BitLen()) // the offender without its neighbours
+			if p.harms(bound.Jail, f.Prefix) != "" {
+				p.stats.Protected.Add(1)
+				continue
+			}
 		}
 		f.Jail, f.Attempts = bound.Jail.Name, 1
 		f.Time = b.Start

@@ -111,8 +111,8 @@ var testJails = []jails.Config{
 	{Name: "strict", Filter: jails.FilterConfig{FailRegex: []string{`^strict <HOST>$`}}, Apps: []string{"strict"}, MinTrust: "tls"},
 	{Name: "mine", Filter: jails.FilterConfig{FailRegex: []string{`^mine <HOST>$`}}, Apps: []string{"mine"}, Origin: &jails.OriginConfig{UID: []uint32{0}}},
 	{Name: "daemon", Filter: jails.FilterConfig{FailRegex: []string{`^daemon <HOST>$`}}, Apps: []string{"daemon"}, Origin: &jails.OriginConfig{UID: []uint32{0}, Exe: "/usr/{sbin,lib/openssh}/sshd*"}},
-	{Name: "spoofable", Filter: jails.FilterConfig{FailRegex: []string{`^dropped <HOST>$`}}, Apps: []string{"kernel"}},
-	{Name: "recidive", Filter: jails.FilterConfig{FailRegex: []string{`^\[login\] Ban <HOST>$`}}, Apps: []string{"fail2ban"}},
+	{Name: "spoofable", Filter: jails.FilterConfig{FailRegex: []string{`^dropped <HOST>$`}}, Apps: []string{"kernel"}, IgnoreIP: []string{"198.51.100.98"}},
+	{Name: "recidive", Filter: jails.FilterConfig{FailRegex: []string{`^\[login\] Ban <HOST>$`}}, Apps: []string{"fail2ban"}, IgnoreIP: []string{"198.51.100.96", "2001:db8:5::9"}},
 	{Name: "shadow", Filter: jails.FilterConfig{FailRegex: []string{`^shadow <HOST>$`}}, Apps: []string{"shadow"}, Enforce: new(bool)},
 }
 

@@ -140,9 +140,18 @@ func (c *counter) count(jail *jails.Jail, f state.Failure, l *origin) {
 	if b.Shadow {
 		return
 	}
+	banned := f.Prefix
 	for i, other := range c.policy.jails {
 		if c.policy.filters[i].Name() != recidiveFilter || other.Name == b.Jail {
 			continue
+		}
+		f.Prefix = banned
+		if c.harms(other, banned) != "" {
+			f.Prefix = netip.PrefixFrom(f.Addr, f.Addr.BitLen()) // the offender without its neighbours
+			if why := c.harms(other, f.Prefix); why != "" {
+				c.sum.Protected[why]++
+				continue
+			}
 		}
 		f.Jail, f.Attempts, f.Time = other.Name, 1, b.Start
 		f.Evidence.Raw = fmt.Sprintf("ban in jail %s: %s", b.Jail, b.Reason)
