@@ -25,9 +25,11 @@ const (
 	fileRefresh = 15 * time.Second // how often a file is looked at: bans end without an event
 )
 
-// sink is a way out. It sends one message or says why not; close lets go of idle connections.
+// sink is a way out. It sends one message or says why not; preview tells what it would send; close lets
+// go of idle connections.
 type sink interface {
 	send(ctx context.Context, m *message) error
+	preview(m *message) (string, error)
 	close()
 }
 
@@ -341,12 +343,16 @@ func (c *channel) note(err error) {
 
 // test sends one message past the queue.
 func (c *channel) test(ctx context.Context) error {
+	return c.attempt(ctx, c.single(Event{Kind: kindTest, Time: time.Now()}), c.timeout)
+}
+
+// single is a message of one event that waits in no queue.
+func (c *channel) single(e Event) *message {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	m := c.newMessageLocked()
-	c.mu.Unlock()
-	m.events = []Event{{Kind: kindTest, Time: time.Now()}}
-	m.counts, m.total = map[Kind]int{kindTest: 1}, 1
-	return c.attempt(ctx, m, c.timeout)
+	m.events, m.counts, m.total = []Event{e}, map[Kind]int{e.Kind: 1}, 1
+	return m
 }
 
 // same reports whether a configuration is the channel's own.

@@ -34,11 +34,7 @@ func newProgram(c *Config) (*program, error) {
 func (*program) close() {}
 
 func (p *program) send(ctx context.Context, m *message) error {
-	args := make([]string, len(p.args))
-	for i, t := range p.args {
-		args[i] = t.fill(m)
-	}
-	out, err := child.Run(ctx, child.Command{Path: p.cfg.Command[0], Args: args, Env: environment(m), User: p.cfg.User})
+	out, err := child.Run(ctx, child.Command{Path: p.cfg.Command[0], Args: p.arguments(m), Env: environment(m), User: p.cfg.User})
 	var start *child.StartError
 	switch {
 	case err == nil:
@@ -50,6 +46,15 @@ func (p *program) send(ctx context.Context, m *message) error {
 	default:
 		return fmt.Errorf("%s: %w", p.cfg.Command[0], err)
 	}
+}
+
+// arguments are those of a message, without the program's name.
+func (p *program) arguments(m *message) []string {
+	args := make([]string, len(p.args))
+	for i, t := range p.args {
+		args[i] = t.fill(m)
+	}
+	return args
 }
 
 // environment is what a program gets of the event.

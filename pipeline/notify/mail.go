@@ -62,13 +62,15 @@ func (s mailer) compose(m *message) (*gomail.Msg, error) {
 	if err := msg.To(s.cfg.To...); err != nil {
 		return nil, err
 	}
-	msg.Subject(clean(m.title(), maxValue))
+	msg.Subject(subject(m))
 	msg.SetDate()
 	msg.SetMessageIDWithValue(m.id + "@" + m.host)
 	msg.SetGenHeader(gomail.Header("Auto-Submitted"), "auto-generated")
 	msg.SetBodyString(gomail.TypeTextPlain, mailBody(m))
 	return msg, nil
 }
+
+func subject(m *message) string { return clean(m.title(), maxValue) }
 
 func mailBody(m *message) string {
 	var b strings.Builder

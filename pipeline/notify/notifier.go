@@ -34,7 +34,7 @@ type Notifier struct {
 	gone     []*channel // that Run has to wait for
 }
 
-// ErrUnknown is what Test returns for a name that no channel has.
+// ErrUnknown is what Test and Preview return for a name that no channel has.
 var ErrUnknown = errors.New("no such channel")
 
 // New builds the channels; nothing is sent until Run. The configurations must be valid: see Validate.
@@ -158,17 +158,21 @@ func (n *Notifier) startAll(ctx context.Context, running *sync.WaitGroup) {
 
 // Test sends one message over a channel, past its queue and its rate, and returns why it failed.
 func (n *Notifier) Test(ctx context.Context, name string) error {
-	n.mu.RLock()
-	i := slices.IndexFunc(n.channels, func(c *channel) bool { return c.cfg.Name == name })
-	var c *channel
-	if i >= 0 {
-		c = n.channels[i]
-	}
-	n.mu.RUnlock()
-	if c == nil {
-		return fmt.Errorf("%w: %q", ErrUnknown, clip(name))
+	c, err := n.find(name)
+	if err != nil {
+		return err
 	}
 	return c.test(ctx)
+}
+
+func (n *Notifier) find(name string) (*channel, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	i := slices.IndexFunc(n.channels, func(c *channel) bool { return c.cfg.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: %q", ErrUnknown, clip(name))
+	}
+	return n.channels[i], nil
 }
 
 // Stats are the numbers of one channel, in events.

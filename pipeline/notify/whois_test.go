@@ -266,7 +266,7 @@ func TestWhoisDelaysNobody(t *testing.T) {
 	cfg := s.config()
 	cfg.Digest = time.Second
 	slow := cfg
-	slow.Name, slow.Whois = "slow", Whois{Enabled: true, Server: d.Addr().String(), Timeout: maxLookUp}
+	slow.Name, slow.Whois = "slow", Whois{Enabled: true, Server: d.Addr().String(), Timeout: time.Hour}
 	cfg.Rate = maxRate
 	n := start(t, slow)
 	n.Post(ban(2000))

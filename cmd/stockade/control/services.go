@@ -98,7 +98,8 @@ type LogSetter interface {
 	SetLog(ctx context.Context, r LogRequest) (LogState, error)
 }
 
-// NotifyTester sends a test over one channel and returns once it was delivered. An unknown channel is
+// NotifyTester sends a test over one channel and returns once it was delivered, or tells what it would
+// send. An unknown channel is
 // CodeUsage, one that does not deliver CodeRefused with the cause in the message.
 type NotifyTester interface {
 	NotifyTest(ctx context.Context, r NotifyRequest) (NotifyResult, error)

@@ -275,12 +275,14 @@ type Promotion struct {
 
 // NotifyRequest names a channel of `notify`.
 type NotifyRequest struct {
-	Name string `json:"name"`
+	Name   string `json:"name"`
+	DryRun bool   `json:"dry_run,omitempty"` // tell what would be sent of a ban, and send nothing
 }
 
-// NotifyResult is the outcome of a test that was delivered.
+// NotifyResult is the outcome of a test that was delivered, or of a dry run.
 type NotifyResult struct {
-	Delivered bool `json:"delivered"`
+	Delivered bool   `json:"delivered"`
+	Message   string `json:"message,omitempty"` // what a dry run would have sent, without secrets
 }
 
 // Version says which build is running.

@@ -66,12 +66,18 @@ func (d *daemon) bansFor(channel string) []notify.Ban {
 	return list
 }
 
-// NotifyTest sends a test over one channel.
+// NotifyTest sends a test over one channel, or tells what the channel would send.
 func (d *daemon) NotifyTest(ctx context.Context, r control.NotifyRequest) (control.NotifyResult, error) {
-	err := d.notifier.Test(ctx, r.Name)
+	result := control.NotifyResult{Delivered: !r.DryRun}
+	var err error
+	if r.DryRun {
+		result.Message, err = d.notifier.Preview(r.Name)
+	} else {
+		err = d.notifier.Test(ctx, r.Name)
+	}
 	switch {
 	case err == nil:
-		return control.NotifyResult{Delivered: true}, nil
+		return result, nil
 	case errors.Is(err, notify.ErrUnknown):
 		var names []string
 		for _, s := range d.notifier.Stats() {

@@ -149,6 +149,9 @@ func (f *Fake) Metrics() []control.Metric {
 func (f *Fake) NotifyTest(_ context.Context, r control.NotifyRequest) (control.NotifyResult, error) {
 	switch r.Name {
 	case "good":
+		if r.DryRun {
+			return control.NotifyResult{Message: "POST https://chat.example.net/…\nContent-Type: application/json\n\n{\"text\": \"banned\"}\n"}, nil
+		}
 		return control.NotifyResult{Delivered: true}, nil
 	case "bad":
 		return control.NotifyResult{}, &control.Error{Code: control.CodeRefused, Message: "channel bad: connection refused"}
