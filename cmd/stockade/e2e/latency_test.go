@@ -68,7 +68,7 @@ func TestLatency(t *testing.T) {
 			})
 		})
 	}
-	if in := len(rig.Set(t, ns, "ban4")); in != l.next {
+	if in := len(rig.SetOf(t, ns, "ban4", l.next)); in != l.next {
 		t.Errorf("the kernel holds %d bans, want %d", in, l.next)
 	}
 }
@@ -94,7 +94,7 @@ func TestLatencyUnderLoad(t *testing.T) {
 		all := d.Metrics()
 		return rig.Sum(all, "stockade_lines_total") >= rest.sent.Load()+3*int64(l.next)
 	})
-	if in := len(rig.Set(t, ns, "ban4")); in != l.next+loadedBans {
+	if in := len(rig.SetOf(t, ns, "ban4", l.next+loadedBans)); in != l.next+loadedBans {
 		t.Errorf("the kernel holds %d bans, want %d", in, l.next+loadedBans)
 	}
 }

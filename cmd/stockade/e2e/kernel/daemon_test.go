@@ -132,6 +132,13 @@ func (d *daemon) set(name string) map[netip.Addr]time.Time {
 	return all
 }
 
+// setOf is set, listed until there are so many elements; see rig.SetOf.
+func (d *daemon) setOf(name string, n int) (all map[netip.Addr]time.Time) {
+	d.T.Helper()
+	rig.Soon(30*time.Second, func() bool { all = d.set(name); return len(all) == n })
+	return all
+}
+
 // nft runs nft on the daemon's host.
 func (d *daemon) nft(args ...string) error {
 	out, err := exec.Command("ip", append([]string{"netns", "exec", d.NS, "nft"}, args...)...).CombinedOutput()

@@ -66,7 +66,7 @@ func TestFlushOfAnOwnedTable(t *testing.T) {
 		}
 	}
 	_ = d.nft("flush", "ruleset") // leaves out the tables of others, or is refused
-	if n := len(d.set("ban4")); n != 50 {
+	if n := len(d.setOf("ban4", 50)); n != 50 {
 		t.Errorf("%d bans are left in the kernel, want 50", n)
 	}
 }
@@ -78,14 +78,14 @@ func TestFlushWhileDown(t *testing.T) {
 	d.fill(200)
 	for _, how := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		d.signal(how)
-		if n := len(d.set("ban4")); n != 200 {
+		if n := len(d.setOf("ban4", 200)); n != 200 {
 			t.Errorf("after %v: %d bans are in the kernel while nothing runs, want 200", how, n)
 		}
 		if err := d.nft("flush", "ruleset"); err != nil {
 			t.Fatal(err)
 		}
 		d.start()
-		if n := len(d.set("ban4")); n != 200 {
+		if n := len(d.setOf("ban4", 200)); n != 200 {
 			t.Errorf("after %v and a flush: %d bans in the kernel when it serves, want 200", how, n)
 		}
 		for _, b := range d.bans() {
@@ -94,7 +94,7 @@ func TestFlushWhileDown(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := d.set("ban4")[netip.MustParseAddr("20.0.0.7")]; !ok {
+	if _, ok := d.setOf("ban4", 200)[netip.MustParseAddr("20.0.0.7")]; !ok {
 		t.Error("20.0.0.7 is not in the set")
 	}
 }

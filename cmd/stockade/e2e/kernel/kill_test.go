@@ -48,7 +48,7 @@ func TestKillTheDaemon(t *testing.T) {
 				t.Fatalf("round %d: the ban of %s ends %s off", round, a, off)
 			}
 		}
-		inKernel := d.set("ban4")
+		inKernel := d.setOf("ban4", len(bans))
 		for a, end := range bans {
 			got, ok := inKernel[a]
 			if off := got.Sub(end).Abs(); !ok || off > 3*time.Second+d.listing { // nft tells whole seconds

@@ -45,7 +45,7 @@ func TestKillAboveTheSearchLimit(t *testing.T) {
 		for _, b := range d.bans() {
 			bans[b.Address.Addr()] = true
 		}
-		after := d.set("ban4")
+		after := d.setOf("ban4", len(bans))
 		for a := range bans {
 			if _, ok := after[a]; !ok {
 				t.Fatalf("round %d: the ban of %s is not in the kernel", round, a)

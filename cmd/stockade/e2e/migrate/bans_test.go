@@ -236,7 +236,7 @@ func TestLiveBansMove(t *testing.T) {
 	}
 
 	worst := compareEnds(t, d, ends)
-	kernel := rig.Set(t, host, "ban4")
+	kernel := rig.SetOf(t, host, "ban4", bans)
 	if len(kernel) != bans {
 		t.Errorf("the kernel holds %d addresses, want %d", len(kernel), bans)
 	}

@@ -119,6 +119,14 @@ func Set(t testing.TB, ns, name string) []Element {
 	return list
 }
 
+// SetOf is Set, listed until there are so many elements, for at most 30 s: beside the kernel's work on a
+// set that grew a listing may miss some.
+func SetOf(t testing.TB, ns, name string, n int) (list []Element) {
+	t.Helper()
+	Soon(30*time.Second, func() bool { list = Set(t, ns, name); return len(list) == n })
+	return list
+}
+
 func parseElement(t testing.TB, raw json.RawMessage) Element {
 	t.Helper()
 	var plain string

@@ -119,7 +119,7 @@ func TestBotnet(t *testing.T) {
 		t.Errorf("source honest is %s, want throttled", now.State)
 	}
 	d.Must("approve", "--source", "honest")
-	if n := len(rig.Set(t, d.NS, "ban4")); n != bots+1 {
+	if n := len(rig.SetOf(t, d.NS, "ban4", bots+1)); n != bots+1 {
 		t.Errorf("%d elements in the kernel after the approval, want %d", n, bots+1)
 	}
 	t.Logf("a botnet of %d: %d bans in the first %s, the %d worst of them first; another source's ban in %s; all after the approval",
@@ -135,7 +135,7 @@ func TestBotnet(t *testing.T) {
 	if left := len(bansOf(d, "liar")); left > 0 {
 		t.Errorf("%d bans left after the undo", left)
 	}
-	if n := len(rig.Set(t, d.NS, "ban4")); n != bots+1 {
+	if n := len(rig.SetOf(t, d.NS, "ban4", bots+1)); n != bots+1 {
 		t.Errorf("%d elements in the kernel after the undo, want %d", n, bots+1)
 	}
 	t.Logf("%d invented: %d enforced, 0 after one command", bots, invented)
@@ -230,7 +230,7 @@ func TestCompromisedSource(t *testing.T) {
 	undo := time.Now()
 	d.Must("unban", "--source", "free", "--since", "1h")
 	took := time.Since(undo)
-	if left := len(rig.Set(t, d.NS, "ban4")); left != 2 {
+	if left := len(rig.SetOf(t, d.NS, "ban4", 2)); left != 2 {
 		t.Errorf("%d elements left in the kernel, want 2", left)
 	}
 	if took > 25*time.Second {
