@@ -9,7 +9,7 @@ import (
 
 const (
 	// commitDelay is how long changes gather before they are committed together.
-	commitDelay = 5 * time.Millisecond
+	commitDelay = 50 * time.Millisecond
 	// idleTick bounds the time between two looks at the clocks.
 	idleTick = time.Second
 	// retrySave is how long after a fault the disk is tried again.
