@@ -15,7 +15,9 @@ import (
 )
 
 const (
-	dialTimeout   = 900 * time.Millisecond
+	// dialTimeout is for a machine so busy that this process hardly runs: a connection to a socket of
+	// the file system is made or refused at once, also when the daemon hangs.
+	dialTimeout   = 10 * time.Second
 	answerTimeout = writeTimeout + 5*time.Second
 	// maxAnswer bounds what a client reads: a million bans take some 300 MB.
 	maxAnswer = 1 << 30
