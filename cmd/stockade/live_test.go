@@ -101,7 +101,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "YYYY-MM-DD HH:MM:SS"},
 	{regexp.MustCompile(`[A-Z][a-z][a-z] [ 0-9]\d \d\d:\d\d:\d\d`), "STAMP"},
-	{regexp.MustCompile(`\b\d+(\.\d+)?(ns|µs|ms|s) ago`), "JUST NOW"},
+	{regexp.MustCompile(`\b(\d+m)?\d+(\.\d+)?(ns|µs|ms|s) ago`), "JUST NOW"},
 	{regexp.MustCompile(`in \d+h\d+m\d+s`), "IN TIME"},
 	{regexp.MustCompile(`\bgo1\.\d+(\.\d+)?[-a-zA-Z0-9.]*`), "GO"},
 	{regexp.MustCompile(`"latency":[0-9.e-]+`), `"latency":0`},

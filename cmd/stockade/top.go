@@ -18,15 +18,21 @@ import (
 const topEvery = time.Second
 
 func (a *app) top() *cobra.Command {
-	return a.verb(&cobra.Command{
+	return a.reading(&cobra.Command{
 		Use:   "top",
 		Short: "Watch bans, failures, sources and rates on the terminal; q ends it",
-		Args:  cobra.NoArgs,
+		Long: `Watch bans, failures, sources and rates on the terminal; q ends it.
+
+With --json it needs no terminal: it looks twice, a second apart, and prints one object.`,
+		Args: cobra.NoArgs,
 	}, func(ctx context.Context, _ []string) error {
+		if a.json {
+			return a.topOnce(ctx)
+		}
 		out, isOut := terminal(a.stdout)
 		in, isIn := terminal(a.stdin)
 		if !isOut || !isIn {
-			return usagef("top: needs a terminal; elsewhere, stockade status --json has the numbers")
+			return usagef("top: needs a terminal; elsewhere, stockade top --json has the numbers")
 		}
 		c, err := a.dial(ctx)
 		if err != nil {

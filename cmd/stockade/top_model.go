@@ -52,13 +52,21 @@ func (m *topModel) stale(s control.Status) bool {
 	return m.last.at.IsZero() || now != before || total != totalBefore
 }
 
-// rate is a difference per second, "" before there are two samples.
-func (m *topModel) rate(now, before int64) string {
+// perSecond is a difference per second; ok is false before there are two samples.
+func (m *topModel) perSecond(now, before int64) (r float64, ok bool) {
 	span := m.last.at.Sub(m.before.at).Seconds()
 	if m.before.at.IsZero() || span <= 0 {
+		return 0, false
+	}
+	return max(float64(now-before), 0) / span, true // a counter that began anew has no rate yet
+}
+
+// rate is a difference per second, "" before there are two samples.
+func (m *topModel) rate(now, before int64) string {
+	r, ok := m.perSecond(now, before)
+	if !ok {
 		return ""
 	}
-	r := max(float64(now-before), 0) / span // a counter that began anew has no rate yet
 	if r >= 100 || r == 0 {
 		return fmt.Sprintf("%.0f", r)
 	}
@@ -86,27 +94,27 @@ func (m *topModel) view(width, height int) []string {
 	return lines
 }
 
+// totals are the numbers of all jails and sources of a sample.
+type totals struct{ lines, failures, bans, banned int64 }
+
+func (s *sample) totals() (t totals) {
+	for _, j := range s.status.Jails {
+		t.failures, t.bans, t.banned = t.failures+j.FailedTotal, t.bans+j.BannedTotal, t.banned+j.BannedCurrent
+	}
+	for _, x := range s.sources {
+		t.lines += x.Lines
+	}
+	return t
+}
+
 func (m *topModel) head() []string {
-	st := m.last.status
-	var failed, failedBefore, bans, bansBefore, banned, read, readBefore int64
-	for _, j := range st.Jails {
-		failed, bans, banned = failed+j.FailedTotal, bans+j.BannedTotal, banned+j.BannedCurrent
-	}
-	for _, j := range m.before.status.Jails {
-		failedBefore, bansBefore = failedBefore+j.FailedTotal, bansBefore+j.BannedTotal
-	}
-	for _, s := range m.last.sources {
-		read += s.Lines
-	}
-	for _, s := range m.before.sources {
-		readBefore += s.Lines
-	}
+	st, now, before := m.last.status, m.last.totals(), m.before.totals()
 	up := shortSeconds(control.SecondsOf(m.last.at.Sub(st.Started).Truncate(time.Second)))
 	lines := []string{
 		fmt.Sprintf("stockade  %s  %s  up %s  %s", strings.ToUpper(st.State), st.Backend, up, m.last.at.Local().Format(time.DateTime)),
 		fmt.Sprintf("lines %d (%s/s)  failures %d (%s/s)  bans %d (%s/s)  banned now %d",
-			read, cmp.Or(m.rate(read, readBefore), "-"), failed, cmp.Or(m.rate(failed, failedBefore), "-"),
-			bans, cmp.Or(m.rate(bans, bansBefore), "-"), banned),
+			now.lines, cmp.Or(m.rate(now.lines, before.lines), "-"), now.failures, cmp.Or(m.rate(now.failures, before.failures), "-"),
+			now.bans, cmp.Or(m.rate(now.bans, before.bans), "-"), now.banned),
 	}
 	if m.err != nil {
 		lines = append(lines, "NO ANSWER "+control.Escape(m.err.Error()))

@@ -68,6 +68,22 @@ q ends`)
 	}
 }
 
+func TestTopAsJSON(t *testing.T) {
+	m := &topModel{}
+	m.add(busy(1))
+	m.add(busy(3))
+	now := m.now()
+	if now.Lines != (topCount{3000, 1000}) || now.Failures != (topCount{32, 5}) || now.Bans != (topCount{6, 1}) || now.Banned != 3 || len(now.Newest) != 3 {
+		t.Errorf("%+v", now)
+	}
+	if len(now.Jails) != 2 || now.Jails[0] != (topJail{"sshd", topCount{25, 5}, 3, topCount{1, 0}, 1}) {
+		t.Errorf("%+v", now.Jails)
+	}
+	if len(now.Sources) != 2 || now.Sources[1].Lines != (topCount{3000, 1000}) {
+		t.Errorf("%+v", now.Sources)
+	}
+}
+
 // localTimes rewrites the times of controltest.Now's minute into the zone of this machine, in which
 // people read them.
 func localTimes(view string) string {

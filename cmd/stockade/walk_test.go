@@ -200,7 +200,7 @@ func asking() (list []string) {
 			continue
 		}
 		list = append(list, w.ask)
-		if at != "client" && at != "top" {
+		if at != "client" {
 			list = append(list, w.ask+" --json")
 		}
 	}
