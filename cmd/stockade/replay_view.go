@@ -51,6 +51,7 @@ type replaySummary struct {
 	Addresses int64                `json:"addresses"`
 	Lost      int64                `json:"lost"`
 	Widening  control.List[string] `json:"widening"` // jails whose bans of networks are not replayed
+	Names     control.List[string] `json:"names"`    // of lists of addresses: not looked up
 	Took      float64              `json:"took"`     // seconds
 }
 
@@ -111,7 +112,7 @@ func (v *replayView) summary(sums []replay.Summary, same int64) {
 				Summary: true, Config: name, Same: both, Lines: s.Lines, Undated: s.Undated, Unheard: s.Unheard,
 				First: control.Moment(s.First), Last: control.Moment(s.Last), Matched: s.Matched, Failures: s.Failures,
 				Successes: s.Successes, Unproven: s.Unproven, Protected: s.Protected, Bans: s.Bans, Shadow: s.Shadow,
-				Addresses: s.Addresses, Lost: s.Lost, Widening: s.Widening, Took: s.Took.Round(time.Millisecond).Seconds(),
+				Addresses: s.Addresses, Lost: s.Lost, Widening: s.Widening, Names: s.Names, Took: s.Took.Round(time.Millisecond).Seconds(),
 			}))
 			continue
 		}
@@ -154,6 +155,9 @@ func (v *replayView) verdict(name string, s replay.Summary) {
 	}
 	if s.Lost > 0 {
 		v.print(v.app.printf("%s%d addresses near a ban were forgotten for want of room\n", name, s.Lost))
+	}
+	if len(s.Names) > 0 {
+		v.print(v.app.printf("%snames are not looked up, and serve may spare the addresses of %s\n", name, strings.Join(s.Names, ", ")))
 	}
 	if len(s.Widening) > 0 {
 		v.print(v.app.printf("%sbans of whole networks (widen) are not replayed, and serve may make some in %s\n", name, strings.Join(s.Widening, ", ")))

@@ -12,6 +12,7 @@ import (
 
 	"stockade/cmd/stockade/config"
 	"stockade/cmd/stockade/daemon"
+	"stockade/cmd/stockade/host"
 	"stockade/firewall/nft"
 	"stockade/jails"
 	"stockade/jails/filter"
@@ -30,6 +31,7 @@ type Policy struct {
 	guard   *pipeline.Guard
 	v6bits  int
 	tails   []tail.Config
+	names   []string // DNS names of the lists, each with its list
 }
 
 // Load reads a configuration and builds its jails. Only what concerns lines has to be in order:
@@ -46,7 +48,7 @@ func Load(o config.Options) (*Policy, error) {
 		p.v6bits = 64
 	}
 	errs := p.addJails(cfg)
-	never, err := neverBan(cfg)
+	never, err := p.neverBan(cfg)
 	if err = errors.Join(errs, err); err != nil {
 		return nil, err
 	}
@@ -79,6 +81,9 @@ func (p *Policy) addJails(cfg *config.Config) error {
 			continue
 		}
 		p.jails, p.filters = append(p.jails, j), append(p.filters, f)
+		for _, entry := range c.IgnoreIP {
+			p.named("ignoreip of jail "+c.Name, entry)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -112,14 +117,29 @@ func (p *Policy) app(path string) string {
 	return ""
 }
 
-func neverBan(cfg *config.Config) ([]pipeline.Protected, error) {
+// named reports whether an entry of a list is a DNS name, and notes it. serve looks names up now and
+// then; what they stood for when the lines were written, nobody knows any more.
+func (p *Policy) named(list, entry string) bool {
+	names, _ := host.SplitNames([]string{entry})
+	for _, name := range names {
+		p.names = append(p.names, fmt.Sprintf("%s (%s)", name, list))
+	}
+	return len(names) > 0
+}
+
+func (p *Policy) neverBan(cfg *config.Config) ([]pipeline.Protected, error) {
 	var all []pipeline.Protected
 	var errs []error
 	list := func(key string, entries []string) {
-		for _, p := range jails.ParseAddrList(entries, os.ReadFile, func(i int, message string) {
-			errs = append(errs, fmt.Errorf("%s[%d]: %s", key, i, message))
-		}) {
-			all = append(all, pipeline.Protected{Prefix: p, Why: key})
+		for i, entry := range entries {
+			if p.named(key, entry) {
+				continue
+			}
+			for _, a := range jails.ParseAddrList([]string{entry}, os.ReadFile, func(_ int, message string) {
+				errs = append(errs, fmt.Errorf("%s[%d]: %s", key, i, message))
+			}) {
+				all = append(all, pipeline.Protected{Prefix: a, Why: key})
+			}
 		}
 	}
 	list("proxies", cfg.Proxies)

@@ -74,6 +74,32 @@ func TestReplayCountsInTheLinesOwnTime(t *testing.T) {
 	})
 }
 
+// TestReplayHonoursListsOfRecidive: as serve does, a recidive jail leaves out what it ignores itself.
+func TestReplayHonoursListsOfRecidive(t *testing.T) {
+	p := policyOf(t, `
+firewall: {backend: observe}
+jails:
+  - {name: sshd, filter: sshd, bantime: 10m, increment: {enabled: false}}
+  - {name: recidive, filter: recidive, maxretry: 2, findtime: 1d, ignoreip: [192.0.2.8, "2001:db8:5::9"]}
+`)
+	var text string
+	for minute := 0; minute < 60; minute += 30 {
+		for i, addr := range []string{"192.0.2.7", "192.0.2.8", "2001:db8:5::1"} {
+			text += failures(addr, 5, minute+5*i)
+		}
+	}
+	bans, _ := run(t, replay.Options{Policy: p, Logs: []string{"-"}, Stdin: strings.NewReader(text), Now: clock})
+	var got []string
+	for _, b := range bans {
+		if b.Jail == "recidive" {
+			got = append(got, b.Address.String())
+		}
+	}
+	if want := []string{"192.0.2.7/32", "2001:db8:5::1/128"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("recidive banned %v, want %v", got, want)
+	}
+}
+
 func TestReplayMergesLogsByTime(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, text string) string {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -92,6 +93,7 @@ type Summary struct {
 	Addresses int64    // distinct ones with a ban of any kind
 	Lost      int64    // windows given up for want of room that were near a ban
 	Widening  []string // jails that also ban networks (widen), which is not replayed
+	Names     []string // DNS names of lists, each with its list in brackets, which are not looked up
 	Took      time.Duration
 }
 
@@ -137,6 +139,7 @@ func Run(ctx context.Context, o Options) ([]Summary, error) {
 				s.Widening = append(s.Widening, j.Name)
 			}
 		}
+		s.Names = slices.Clone(o.sides()[i].names)
 		s.Took = time.Since(began)
 		out[i] = s
 	}
