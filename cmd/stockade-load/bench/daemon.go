@@ -60,6 +60,9 @@ func (r *run) startIn(dir, config string) (*daemon, error) {
 		return err == nil && strings.Contains(string(text), `"msg":"serving"`)
 	})
 	d.ready = time.Since(began)
+	if err == nil {
+		err = r.profile(d.server)
+	}
 	if err != nil {
 		d.stop()
 		return nil, err

@@ -27,6 +27,7 @@ type Options struct {
 	Stockade string // path of the binary; empty: it is built
 	Parser   string // path of sshg-parser; empty: where Debian has it
 	Dir      string // for files of the run; must exist
+	Profiles string // folder for perf's records of each stockade serve; empty: none. It must exist.
 
 	// Progress is called before each measurement, with what is done and how much there is.
 	Progress func(what string, done, all int)
@@ -50,6 +51,9 @@ type run struct {
 	attack, calm *Corpus
 	results      []*Result
 	done, all    int
+
+	what      string      // is measured
+	recorders []*exec.Cmd // of profiles
 }
 
 // item is one group of measurements.
@@ -93,6 +97,9 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 			return nil, fmt.Errorf("%s: %w", it.name, err)
 		}
 	}
+	if err := r.recorded(); err != nil {
+		return nil, err
+	}
 	for _, res := range r.results {
 		res.settle()
 	}
@@ -100,6 +107,7 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 }
 
 func (r *run) step(what string) {
+	r.what = what
 	if r.Progress != nil {
 		r.Progress(what, min(r.done, r.all), r.all)
 	}
@@ -150,6 +158,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer, progress
 	fs.StringVar(&o.Only, "only", "", "items to measure, by comma; default all: "+names())
 	fs.StringVar(&o.Stockade, "stockade", "", "the stockade binary; default: it is built")
 	fs.StringVar(&o.Parser, "sshg-parser", "", "path of sshg-parser; default: where packages put it")
+	fs.StringVar(&o.Profiles, "perf", "", "also let perf record each stockade serve, a file each, into this folder")
 	fs.StringVar(&file, "json", "", "also write the results to this file, - for standard output instead of the table")
 	fs.BoolVar(&quiet, "quiet", false, "no progress on a terminal")
 	fs.Usage = func() {
@@ -197,6 +206,14 @@ func (o *Options) check(rest []string) error {
 		return fmt.Errorf("-repeat %d: must be between 1 and 1000", o.Repeat)
 	case o.Pin >= runtime.NumCPU():
 		return fmt.Errorf("-pin %d: must be below %d, the number of processors", o.Pin, runtime.NumCPU())
+	}
+	if o.Profiles != "" {
+		if info, err := os.Stat(o.Profiles); err != nil || !info.IsDir() {
+			return fmt.Errorf("-perf %q: must be a folder", o.Profiles)
+		}
+		if _, err := exec.LookPath("perf"); err != nil {
+			return fmt.Errorf("-perf: %w (Debian package linux-perf)", err)
+		}
 	}
 	if o.Only != "" {
 		for _, name := range strings.Split(o.Only, ",") {

@@ -161,6 +161,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"-repeat", "0"}, 2, "-repeat 0: must be between 1 and 1000"},
 		{[]string{"-pin", "100000"}, 2, "-pin 100000: must be below"},
 		{[]string{"-only", "matching,speed"}, 2, `-only "speed": one or more of matching,streams`},
+		{[]string{"-perf", "no such folder"}, 2, `-perf "no such folder": must be a folder`},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := Main(t.Context(), c.args, &stdout, &stderr, nil); code != c.code || !strings.Contains(stderr.String(), c.says) {
