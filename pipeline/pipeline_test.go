@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -383,19 +384,42 @@ func TestRecidiveCountsBans(t *testing.T) {
 	}
 }
 
+// TestALoginMakesTheFirstBanShort: somebody who knows the password and mistypes it is kept from the ports
+// of the jail for five minutes, which the ban says; the second time he is an offender like others.
 func TestALoginMakesTheFirstBanShort(t *testing.T) {
 	r := newRig(t, 1)
 	r.successes.note(netip.MustParseAddr("198.51.100.7"))
 	r.successes.note(netip.MustParseAddr("2001:db8:2::9"))
-	r.send(t, repeat(3, r.line("login", "failed login from 198.51.100.7"))...)
+	mistyped := repeat(3, r.line("login", "failed login from 198.51.100.7"))
+	r.send(t, mistyped...)
 	r.send(t, repeat(3, r.line("login", "failed login from 2001:db8:2::1"))...)
-	for _, b := range r.store.Bans("login") {
-		if b.Prefix.Addr().Is4() && b.End.Sub(b.Start) != gentleBan {
-			t.Errorf("the first ban after a login lasts %s, want %s", b.End.Sub(b.Start), gentleBan)
-		}
+	held := r.enforced(t)
+	if held["198.51.100.7/32"] != "22" {
+		t.Errorf("held = %v; want the address, at port 22 alone", held)
 	}
-	if _, ok := r.enforced(t)["2001:db8:2::1/128"]; !ok {
-		t.Errorf("held = %v; want the single address, for another of its network logged in", r.enforced(t))
+	if _, ok := held["2001:db8:2::1/128"]; !ok {
+		t.Errorf("held = %v; want the single address, for another of its network logged in", held)
+	}
+	only := func() *state.Ban {
+		t.Helper()
+		for _, b := range r.store.Bans("login") {
+			if b.Prefix.Addr().Is4() {
+				return b
+			}
+		}
+		t.Fatal("no ban of the address")
+		return nil
+	}
+	first := only()
+	if first.End.Sub(first.Start) != gentleBan || first.Scope != "22" || !strings.HasSuffix(first.Reason, "; short, because the address logged in lately") {
+		t.Errorf("the first ban after a login lasts %s at ports %q, for %q; want %s at the jail's", first.End.Sub(first.Start), first.Scope, first.Reason, gentleBan)
+	}
+	if _, err := r.Unban(context.Background(), func(b *state.Ban) bool { return b.Jail == "login" }); err != nil {
+		t.Fatal(err)
+	}
+	r.send(t, mistyped...)
+	if second := only(); second.End.Sub(second.Start) <= gentleBan || strings.Contains(second.Reason, "short") {
+		t.Errorf("the second ban lasts %s, for %q; want a whole one", second.End.Sub(second.Start), second.Reason)
 	}
 }
 
