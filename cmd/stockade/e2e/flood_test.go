@@ -43,9 +43,13 @@ func TestPacketsAfterTheDecidingLine(t *testing.T) {
 				floodRate, rounds, through[rounds/2], most, allowed/allowance), most <= allowed
 		}
 	}
-	t.Run("idle", func(t *testing.T) { within(t, d, measure(idleNearlyAll)) })
+	t.Run("idle", func(t *testing.T) {
+		f.m = watch(t, l.gateway)
+		within(t, d, measure(idleNearlyAll))
+	})
 	t.Run("under load", func(t *testing.T) {
 		rest := background(t, d)
+		f.m = watch(t, l.gateway)
 		within(t, d, measure(loadedNearlyAll))
 		rest.stop()
 	})
@@ -54,6 +58,7 @@ func TestPacketsAfterTheDecidingLine(t *testing.T) {
 // flood sends numbered packets from an attacker's address to the lab's server, which notes what comes.
 type flood struct {
 	l    *lab
+	m    *monitor // of the gateway
 	sink net.PacketConn
 
 	turn         atomic.Uint64 // this round; packets of an earlier one may still wait to be read
@@ -127,7 +132,7 @@ func (f *flood) round(d *rig.Daemon, conn net.Conn, turn int) int64 {
 	rig.Eventually(t, 30*time.Second, "the first two are counted", func() bool { return d.Jail("sshd").FailedCurrent > 0 })
 	f.write(conn, 3*turn+2, addr)
 	last := sent.Load()
-	rig.Eventually(t, 30*time.Second, "the kernel holds the ban", func() bool { return rig.Holds(t, f.l.gateway, "ban4", addr.String()) })
+	f.m.wait("ban4", addr)
 	// What is on its way arrives; of what is sent from now on nothing may.
 	banned := sent.Load()
 	rig.Eventually(t, 30*time.Second, "the flood goes on", func() bool { return sent.Load() > banned+floodRate/10 })
