@@ -77,6 +77,7 @@ func (p *Pipeline) keepHouse(ctx context.Context) {
 			if p.histories.unsaved() {
 				p.saveHistories()
 			}
+			p.saveLogins(loginsWait)
 		case <-save.C:
 			p.saveHistories()
 		}

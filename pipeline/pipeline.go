@@ -43,7 +43,7 @@ type Options struct {
 	Event      func(Event)     // told of each ban and unban, in order, off the way of a line; it must not block; nil: nobody
 	Canary     func(Canary)    // told of each line that was sent to prove its way; it must not block; nil: such lines count
 	Causes     func() []string // why bans may not work on this host, a sentence each; nil: unknown
-	Dir        string          // where the clocks of the sources are kept; "": nowhere
+	Dir        string          // where the clocks of the sources and the logins are kept; "": nowhere
 	Ahead      string          // the path, but for its end, of two files in memory that name what the kernel holds and the disk may not; "": none
 	IPv6Prefix int             // bits of the prefix that an IPv6 address is counted as; 0: 64
 	Workers    int             // 0: one per processor
@@ -131,6 +131,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		if err := p.histories.load(p.dir); err != nil {
 			p.log.Warn("the clocks of the sources are learned anew", "err", err)
 		}
+		if err := p.successes.load(p.dir); err != nil {
+			p.log.Warn("who logged in before this start is forgotten", "err", err)
+		}
 	}
 	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -157,6 +160,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	stopAcks()
 	acknowledging.Wait()
 	p.saveHistories()
+	p.saveLogins(0)
 	return nil
 }
 

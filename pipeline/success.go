@@ -20,8 +20,10 @@ const (
 type Successes struct {
 	now func() time.Time
 
-	mu   sync.Mutex
-	last map[netip.Addr]time.Time
+	mu      sync.Mutex
+	last    map[netip.Addr]time.Time
+	unsaved bool      // last has what the file has not
+	saved   time.Time // when the file was written last
 }
 
 // NewSuccesses returns an empty memory.
@@ -36,7 +38,7 @@ func (s *Successes) note(addr netip.Addr) {
 	if _, known := s.last[addr]; !known && len(s.last) >= maxSuccess {
 		s.evict(now)
 	}
-	s.last[addr] = now
+	s.last[addr], s.unsaved = now, true
 }
 
 // evict forgets what is too old, or else the oldest.
