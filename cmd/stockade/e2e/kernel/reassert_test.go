@@ -77,9 +77,13 @@ func TestFlushOfManyBans(t *testing.T) {
 	anew := time.Since(start)
 	rig.Eventually(t, 5*time.Minute, "the last ban is back", held(numbered(bans-1))) // they go in order
 	all := time.Since(start)
+	var some []string // at once: with many bans nft takes seconds for each question
 	for i := 0; i < bans; i += bans / 50 {
-		rig.Eventually(t, time.Minute, "each ban is back", held(numbered(i)))
+		some = append(some, numbered(i).String())
 	}
+	rig.Eventually(t, 5*time.Minute, "the others are back", func() bool {
+		return d.nft("get element inet stockade ban4 { "+strings.Join(some, ", ")+" }") == nil
+	})
 	longest := silence()
 	t.Logf("%d bans flushed: all are back after %s, a new one was banned after %s; at most %s without a sign of life",
 		bans, all.Round(time.Millisecond), anew.Round(time.Millisecond), longest.Round(time.Millisecond))
