@@ -131,14 +131,20 @@ func handle(t testing.TB, ns netns.NsHandle) *netlink.Handle {
 // command runs a program in the namespace and gives its output.
 func command(t *testing.T, ns netns.NsHandle, args ...string) string {
 	t.Helper()
+	out, err := try(ns, args...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// try is command for what may fail.
+func try(ns netns.NsHandle, args ...string) (string, error) {
 	var out []byte
 	err := in(ns, func() error {
 		var err error
 		out, err = exec.Command(args[0], args[1:]...).CombinedOutput()
 		return err
 	})
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
+	return string(out), err
 }

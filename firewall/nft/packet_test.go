@@ -146,9 +146,12 @@ func TestInsideReachesTheBanned(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.echo(l.attacker, 443, nil)
-	n := 5
-	if !testing.Short() {
-		n = 50
+	n := 50
+	switch {
+	case *long: // T4
+		n = 1000
+	case testing.Short():
+		n = 5
 	}
 	for _, v := range versions {
 		for _, verdict := range []firewall.Verdict{firewall.Drop, firewall.Reject} {
