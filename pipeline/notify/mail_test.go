@@ -31,11 +31,18 @@ type smtpd struct {
 
 func newSMTPD(t *testing.T) *smtpd {
 	t.Helper()
+	s := &smtpd{}
+	s.Listener = listen(t, s.serve)
+	return s
+}
+
+// listen serves each connection to a port of its own, which it returns, until the test ends.
+func listen(t *testing.T, serve func(net.Conn)) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &smtpd{Listener: l}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -43,11 +50,11 @@ func newSMTPD(t *testing.T) *smtpd {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { s.serve(c) })
+			serving.Go(func() { serve(c) })
 		}
 	})
 	t.Cleanup(func() { l.Close(); serving.Wait() })
-	return s
+	return l
 }
 
 func (s *smtpd) serve(c net.Conn) {

@@ -25,36 +25,22 @@ type whoisd struct {
 
 func newWhoisd(t *testing.T, answer func(query string) string) *whoisd {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &whoisd{Listener: l}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer c.Close()
-				query, err := bufio.NewReader(c).ReadString('\n')
-				if err != nil {
-					return
-				}
-				d.mu.Lock()
-				d.queries = append(d.queries, query)
-				d.mu.Unlock()
-				if text := answer(query); text != "" {
-					_, _ = io.WriteString(c, text)
-				} else {
-					_, _ = io.Copy(io.Discard, c)
-				}
-			})
+	d := &whoisd{}
+	d.Listener = listen(t, func(c net.Conn) {
+		defer c.Close()
+		query, err := bufio.NewReader(c).ReadString('\n')
+		if err != nil {
+			return
+		}
+		d.mu.Lock()
+		d.queries = append(d.queries, query)
+		d.mu.Unlock()
+		if text := answer(query); text != "" {
+			_, _ = io.WriteString(c, text)
+		} else {
+			_, _ = io.Copy(io.Discard, c)
 		}
 	})
-	t.Cleanup(func() { l.Close(); serving.Wait() })
 	return d
 }
 
