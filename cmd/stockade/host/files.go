@@ -2,7 +2,6 @@ package host
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,11 +35,8 @@ func readUpTo(path string, limit int64) []byte {
 	data := make([]byte, 0, 512)
 	for int64(len(data)) < limit {
 		data = slices.Grow(data, 512)
-		n, err := unix.Read(fd, data[len(data):min(int64(cap(data)), limit)])
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
+		n := read(fd, data[len(data):min(int64(cap(data)), limit)], int64(len(data)))
+		if n < 0 {
 			return nil
 		}
 		if n == 0 {
@@ -49,6 +45,28 @@ func readUpTo(path string, limit int64) []byte {
 		data = data[:len(data)+n]
 	}
 	return data
+}
+
+// readLine reads a file of the kernel that is shorter than buf: one read returns all of it.
+func readLine(path string, buf []byte) []byte {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return buf[:max(0, read(fd, buf, 0))]
+}
+
+// read reads once, at an offset; -1: it cannot be read.
+func read(fd int, buf []byte, at int64) int {
+	n, err := unix.Pread(fd, buf, at)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Pread(fd, buf, at)
+	}
+	if err != nil {
+		return -1
+	}
+	return n
 }
 
 // pattern names a file, or files of one folder with wildcards in the last part.
@@ -74,12 +92,11 @@ func (p *pattern) list(now time.Time) []string {
 	if p.dir == "" {
 		return p.files
 	}
-	info, err := os.Stat(p.dir)
-	if err != nil || !info.IsDir() {
+	s, kind := inspect(p.dir)
+	if kind != unix.S_IFDIR {
 		p.stamp, p.files = stamp{}, nil
 		return nil
 	}
-	s := stamp{p.dir, info.Size(), info.ModTime(), inode(info)}
 	if s == p.stamp {
 		return p.files
 	}
@@ -102,12 +119,23 @@ type stamp struct {
 	inode uint64
 }
 
-func stampOf(path string) (stamp, bool) {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() { // opening a fifo would wait
-		return stamp{}, false
+// inspect returns the stamp of a file and its kind: unix.S_IFREG and such, 0 when there is none. Most
+// that are looked at are absent, and package os makes an error of each.
+func inspect(path string) (stamp, uint32) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Stat(path, &st)
 	}
-	return stamp{path, info.Size(), info.ModTime(), inode(info)}, true
+	if err != nil {
+		return stamp{}, 0
+	}
+	return stamp{path, st.Size, time.Unix(st.Mtim.Unix()), st.Ino}, uint32(st.Mode) & unix.S_IFMT //nolint:unconvert // narrower on some systems
+}
+
+func stampOf(path string) (stamp, bool) {
+	s, kind := inspect(path)
+	return s, kind == unix.S_IFREG // opening a fifo would wait
 }
 
 // settled reports whether a later write would show in the stamp: a file that was written just

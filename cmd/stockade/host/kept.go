@@ -23,8 +23,8 @@ func (k *kept) read() []byte {
 		}
 		k.f = f
 	}
-	n, err := k.f.ReadAt(k.buf[:], 0)
-	if n == 0 && err != nil {
+	n := read(int(k.f.Fd()), k.buf[:], 0) // File.ReadAt would ask again for the end
+	if n < 0 {
 		k.close()
 		return nil
 	}

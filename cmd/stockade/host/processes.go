@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -116,7 +117,8 @@ func (p *processes) scan(all bool) (unseen bool) {
 }
 
 func (p *processes) comm(pid string) string {
-	return strings.TrimSpace(string(p.fs.read("/proc/" + pid + "/comm")))
+	var buf [64]byte // the kernel keeps 16
+	return string(bytes.TrimSpace(readLine(p.fs.path("/proc/"+pid+"/comm"), buf[:])))
 }
 
 func isSSH(comm string) bool { return comm == "sshd" || comm == "sshd-session" }
