@@ -23,33 +23,38 @@ const (
 // span is a part of a batch's buffer.
 type span struct{ from, to uint32 }
 
-// item is one line in a batch. Its texts are spans of the batch's buffer.
+// item is one line in a batch. Its texts are spans of the batch's buffer. It takes two cache lines: one
+// processor writes it, and another reads it.
 type item struct {
 	received time.Time
-	at       time.Time // when it counts
-	stamp    int64     // as it stands in the line, Unix nanoseconds; 0: none
+	late     time.Duration // how long before it was received it counts
+	stamp    int64         // as it stands in the line, Unix nanoseconds; 0: none
 	source   *receiver.Source
 	grant    *grant
 	route    filter.Route
-	level    receiver.Level
-	origin   receiver.Origin
-	facility int8
-	repeat   int
-	file     bool // a line of a file: raw is what was written
-	cut      bool // its end is missing
 	host     span
 	app      span
 	pid      span
 	text     span
 	raw      span
+	repeat   int32
+	writer   uint16 // its origin's place in the batch and one; 0: nothing is known
+	level    receiver.Level
+	facility int8
+	file     bool // a line of a file: raw is what was written
+	cut      bool // its end is missing
 }
+
+// at is when the line counts.
+func (it *item) at() time.Time { return it.received.Add(-it.late) }
 
 // batch is lines on their way to one worker, of one plan.
 type batch struct {
-	plan  *Plan
-	items []item
-	buf   []byte
-	pong  chan<- struct{} // capacity enough; not nil: no lines, the worker only answers
+	plan    *Plan
+	items   []item
+	buf     []byte
+	writers []receiver.Origin
+	pong    chan<- struct{} // capacity enough; not nil: no lines, the worker only answers
 }
 
 var batches = sync.Pool{New: func() any {
@@ -67,6 +72,8 @@ func (b *batch) free() {
 	b.plan = nil
 	clear(b.items)
 	b.items = b.items[:0]
+	clear(b.writers)
+	b.writers = b.writers[:0]
 	b.buf = b.buf[:0]
 	if cap(b.buf) > 2*batchBytes {
 		b.buf = nil // one long line must not pin its size for ever
@@ -84,35 +91,61 @@ func (b *batch) keep(text []byte) span {
 	return span{from, uint32(len(b.buf))}
 }
 
-// add copies what the worker needs of an entry.
-func (b *batch) add(e *receiver.Entry, at time.Time, g *grant, r filter.Route) {
+// part returns a part of a text that is kept already, or else keeps it, too.
+func (b *batch) part(whole []byte, kept span, part []byte) span {
+	if at, ok := within(whole, part); ok {
+		return span{kept.from + at, kept.from + at + uint32(len(part))}
+	}
+	return b.keep(part)
+}
+
+// add copies what the worker needs of an entry that counts so long before it was received.
+func (b *batch) add(e *receiver.Entry, late time.Duration, g *grant, r filter.Route) {
+	raw := b.keep(e.Raw)
 	it := item{
 		received: e.Received,
-		at:       at,
+		late:     late,
 		source:   e.Source,
 		grant:    g,
 		route:    r,
+		host:     b.part(e.Raw, raw, e.Hostname),
+		app:      b.part(e.Raw, raw, e.App),
+		pid:      b.part(e.Raw, raw, e.ProcID),
+		text:     b.part(e.Raw, raw, e.Text),
+		raw:      raw,
+		repeat:   int32(max(e.Repeat, 1)), //nolint:gosec // see decode.Message
+		writer:   b.writer(&e.Origin),
 		level:    e.Peer.Level,
-		origin:   e.Origin,
 		facility: e.Facility,
-		repeat:   max(e.Repeat, 1),
 		file:     e.Form == decode.File,
 		cut:      e.Truncated,
-		host:     b.keep(e.Hostname),
-		app:      b.keep(e.App),
-		pid:      b.keep(e.ProcID),
 	}
 	if !e.Stamp.IsZero() {
 		it.stamp = e.Stamp.UnixNano()
 	}
-	it.raw = b.keep(e.Raw)
-	if at, ok := within(e.Raw, e.Text); ok {
-		it.text = span{it.raw.from + at, it.raw.from + at + uint32(len(e.Text))}
-	} else {
-		it.text = b.keep(e.Text)
-	}
 	b.items = append(b.items, it)
 }
+
+// writer keeps an origin, and returns its place and one. Lines of one process come together.
+func (b *batch) writer(o *receiver.Origin) uint16 {
+	if !o.Known && o.Exe == "" && o.Unit == "" && o.Name == "" {
+		return 0
+	}
+	if n := len(b.writers); n == 0 || b.writers[n-1] != *o {
+		b.writers = append(b.writers, *o)
+	}
+	return uint16(len(b.writers)) //nolint:gosec // at most batchLines
+}
+
+// origin says who wrote a line. It must not be changed.
+func (b *batch) origin(it *item) *receiver.Origin {
+	if it.writer == 0 {
+		return &unknown
+	}
+	return &b.writers[it.writer-1]
+}
+
+var unknown receiver.Origin
 
 // event stands for what the line tells of, whoever sent it: see state.Failure.
 func (b *batch) event(it *item) uint32 {

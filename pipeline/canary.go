@@ -24,20 +24,20 @@ type Canary struct {
 	Received time.Time
 }
 
-// documentation are the addresses that belong to nobody: RFC 5737, RFC 3849, RFC 9637.
-var documentation = [...]netip.Prefix{
-	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("3fff::/20"),
-}
+var documentation = [...]netip.Prefix{netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("3fff::/20")}
 
-// Documentation reports whether an address belongs to nobody, so that a canary may name it.
+// Documentation reports whether an address belongs to nobody, so that a canary may name it: those of
+// RFC 5737, RFC 3849 and RFC 9637.
 func Documentation(a netip.Addr) bool {
-	for _, p := range documentation {
-		if p.Contains(a.Unmap()) {
+	if a = a.Unmap(); a.Is4() {
+		b := a.As4()
+		switch [3]byte(b[:]) {
+		case [3]byte{192, 0, 2}, [3]byte{198, 51, 100}, [3]byte{203, 0, 113}:
 			return true
 		}
+		return false
 	}
-	return false
+	return documentation[0].Contains(a) || documentation[1].Contains(a)
 }
 
 // sings hands a match on when it is a canary, and reports whether it was one. It never counts: no

@@ -58,19 +58,19 @@ func (j *jump) holds(now time.Time, long time.Duration) bool {
 	return j.lines >= 3 && j.max-j.min < liveWithin && now.Sub(j.since) >= long
 }
 
-// at returns when a line counts.
-func (c *senderClock) at(e *receiver.Entry) time.Time {
+// late returns how long before it was received a line counts.
+func (c *senderClock) late(e *receiver.Entry) time.Duration {
 	if e.Stamp.IsZero() {
-		return e.Received
+		return 0
 	}
 	offset := e.Received.Sub(e.Stamp)
 	if e.Form == decode.File || e.Peer.Level == receiver.LevelKernel {
 		// This host's own clock. Only what waited in a file or in the journal is late.
 		if offset <= liveWithin || e.Form != decode.File && e.Form != decode.Journal {
-			return e.Received
+			return 0
 		}
 		c.delay = offset
-		return e.Received.Add(-offset)
+		return offset
 	}
 	if !c.known {
 		c.learn(e, offset)
@@ -78,7 +78,7 @@ func (c *senderClock) at(e *receiver.Entry) time.Time {
 	late := offset - c.base
 	switch {
 	case late > liveWithin:
-		c.late(e.Received, offset)
+		c.lag(e.Received, offset)
 	case late < -liveWithin:
 		c.early(e.Received, offset)
 	default:
@@ -88,7 +88,7 @@ func (c *senderClock) at(e *receiver.Entry) time.Time {
 	if late = offset - c.base; late > liveWithin {
 		c.delay = late
 	}
-	return e.Received.Add(-c.delay)
+	return c.delay
 }
 
 // learn takes the first line of a sender. With a zone, an offset that a queue explains is a queue.
@@ -118,7 +118,7 @@ func (c *senderClock) early(now time.Time, offset time.Duration) {
 	}
 }
 
-func (c *senderClock) late(now time.Time, offset time.Duration) {
+func (c *senderClock) lag(now time.Time, offset time.Duration) {
 	c.lower = jump{}
 	if c.stale.IsZero() {
 		c.stale = now

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ type sender struct {
 func (s *sender) line(now time.Time, age time.Duration) time.Duration {
 	e := &receiver.Entry{Received: now, Source: &s.source, Peer: receiver.Peer{Level: receiver.LevelAddress}}
 	e.Form, e.ZoneGuessed, e.Stamp = decode.RFC3164, s.guessed, now.Add(-age-s.off)
-	return now.Sub(s.clock.at(e))
+	return s.clock.late(e)
 }
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -109,12 +110,12 @@ func TestFilesCountAtTheirOwnTime(t *testing.T) {
 	var c senderClock
 	e := &receiver.Entry{Received: noon, Peer: receiver.Peer{Level: receiver.LevelKernel}}
 	e.Form, e.Stamp = decode.File, noon.Add(-time.Hour)
-	if at := c.at(e); !at.Equal(e.Stamp) {
-		t.Errorf("an old line of a file counts at %s, want %s", at, e.Stamp)
+	if late := c.late(e); late != time.Hour {
+		t.Errorf("an old line of a file counts %s before it was read, want 1h", late)
 	}
 	e.Form = decode.RFC3164
-	if at := c.at(e); !at.Equal(noon) {
-		t.Errorf("a line of a local socket counts at %s, want when it was received", at)
+	if late := c.late(e); late != 0 {
+		t.Errorf("a line of a local socket counts %s before it was received, want at once", late)
 	}
 }
 
@@ -161,7 +162,7 @@ func TestHistoriesOutliveARestart(t *testing.T) {
 
 // repeats is what a history says of a line.
 func repeats(h *history, e *receiver.Entry, c *connection) bool {
-	_, repeated := h.at(e, c)
+	_, repeated := h.late(e, c)
 	return repeated
 }
 
@@ -186,18 +187,18 @@ func TestWhichLinesAreRepetitions(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var h history
 			e := &receiver.Entry{Peer: receiver.Peer{Level: tt.level}}
-			e.Stamp, e.Text = tt.stamp, []byte("login failure for user root from 192.0.2.7 via ssh")
-			first := h.connect()
+			e.Stamp, e.Raw = tt.stamp, []byte("login failure for user root from 192.0.2.7 via ssh")
+			first := h.connect(&e.Peer)
 			for range 2 {
 				if repeats(&h, e, first) {
 					t.Fatal("a connection does not repeat itself")
 				}
 			}
 			h.ended(first, tt.end)
-			second := h.connect()
+			second := h.connect(&e.Peer)
 			if tt.speak {
 				other := *e
-				other.Text, other.Stamp = []byte("another"), noon
+				other.Raw, other.Stamp = []byte("another"), noon
 				repeats(&h, &other, second)
 				repeats(&h, &other, first)
 			}
@@ -207,7 +208,7 @@ func TestWhichLinesAreRepetitions(t *testing.T) {
 				}
 			}
 			h.ended(second, broken)
-			third := h.connect()
+			third := h.connect(&e.Peer)
 			if got, want := repeats(&h, e, third), tt.stamp != (time.Time{}) && tt.level != receiver.LevelKernel; got != want {
 				t.Errorf("on a third connection: repeated = %v, want %v", got, want)
 			}
@@ -217,23 +218,24 @@ func TestWhichLinesAreRepetitions(t *testing.T) {
 
 func TestHistoryForgetsTheOldest(t *testing.T) {
 	var h history
-	c := h.connect()
 	e := &receiver.Entry{Peer: receiver.Peer{Level: receiver.LevelTLS}}
+	line := func(i int) *receiver.Entry {
+		e.Stamp, e.Raw = noon, []byte("line "+strconv.Itoa(i))
+		return e
+	}
+	c := h.connect(&e.Peer)
 	for i := range 3 * remembered {
-		e.Stamp, e.Text = noon.Add(time.Duration(i)), []byte("a")
-		repeats(&h, e, c)
+		repeats(&h, line(i), c)
 	}
 	if len(h.sent.ring) != remembered {
 		t.Errorf("%d lines are known, want %d", len(h.sent.ring), remembered)
 	}
 	h.ended(c, broken)
-	c = h.connect()
-	e.Stamp = noon
-	if repeats(&h, e, c) {
+	c = h.connect(&e.Peer)
+	if repeats(&h, line(0), c) {
 		t.Error("the oldest line is still known")
 	}
-	e.Stamp = noon.Add(3*remembered - 1)
-	if !repeats(&h, e, c) {
+	if !repeats(&h, line(3*remembered-1), c) {
 		t.Error("the newest line is not known")
 	}
 }
@@ -269,20 +271,42 @@ func TestConnectionThatBeginsAnew(t *testing.T) {
 	e.Stamp = noon
 	counts := func(c *connection, lines string) (counted string) {
 		for i := range lines {
-			e.Text = []byte(lines[i : i+1])
+			e.Raw = []byte(lines[i : i+1])
 			if !repeats(&h, e, c) {
 				counted += lines[i : i+1]
 			}
 		}
 		return counted
 	}
-	first := h.connect()
+	first := h.connect(&e.Peer)
 	if got := counts(first, "abcabcxx"); got != "abcabcxx" {
 		t.Errorf("a connection after none that broke: %q counted", got)
 	}
 	h.ended(first, broken)
-	second := h.connect()
+	second := h.connect(&e.Peer)
 	if got := counts(second, "ddefgddefghijjh"); got != "ddefghijjh" {
 		t.Errorf("after a break: %q counted", got)
+	}
+}
+
+// TestStructuredDataMakesNoOtherLine: a sender numbers what it sends anew, and the line is the same.
+func TestStructuredDataMakesNoOtherLine(t *testing.T) {
+	var h history
+	d := decode.New(time.UTC)
+	e := &receiver.Entry{Peer: receiver.Peer{Level: receiver.LevelAddress}, Received: noon}
+	send := func(c *connection, raw string) bool {
+		e.Raw = []byte(raw)
+		d.Decode(e.Raw, noon, &e.Message)
+		return repeats(&h, e, c)
+	}
+	first := h.connect(&e.Peer)
+	send(first, `<38>1 2026-11-24T12:00:00Z web1 sshd 7 - [meta sequenceId="41"] a failure`)
+	h.ended(first, broken)
+	second := h.connect(&e.Peer)
+	if !send(second, `<38>1 2026-11-24T12:00:00Z web1 sshd 7 - [meta sequenceId="1"] a failure`) {
+		t.Error("the same line with another number counts twice")
+	}
+	if send(second, `<38>1 2026-11-24T12:00:00Z web1 sshd 7 - [meta sequenceId="41"] another`) {
+		t.Error("another line does not count")
 	}
 }

@@ -41,9 +41,11 @@ func (f *Feed) Put(e *receiver.Entry) {
 	st := &f.p.stats
 	st.Lines.Add(1)
 	plan := f.p.plan.Load()
-	if e.Source != f.source || plan != f.plan {
+	if plan != f.plan {
 		f.Flush() // a batch is of one plan
-		f.take(e.Source, plan)
+	}
+	if e.Source != f.source || plan != f.plan {
+		f.take(e, plan)
 	}
 	if e.Continued {
 		st.Continued.Add(1)
@@ -64,7 +66,7 @@ func (f *Feed) Put(e *receiver.Entry) {
 		f.p.quotas.accuse(e.Source.Name)
 		return
 	}
-	at, repeated := f.history.at(e, f.conn)
+	late, repeated := f.history.late(e, f.conn)
 	if repeated {
 		st.Repeated.Add(1)
 		return
@@ -76,21 +78,22 @@ func (f *Feed) Put(e *receiver.Entry) {
 		f.batches[n] = b
 	}
 	f.identify(e)
-	b.add(e, at, f.grant, route)
+	b.add(e, late, f.grant, route)
 	if b.full() {
 		f.send(n)
 	}
 }
 
 // take notes whose lines follow.
-func (f *Feed) take(s *receiver.Source, plan *Plan) {
+func (f *Feed) take(e *receiver.Entry, plan *Plan) {
+	s := e.Source
 	if f.source == nil || f.source.Name != s.Name {
 		f.history = f.p.histories.of(s.Name)
 		f.chosen.n = -1
 		if f.lossy {
 			f.conn = nil
 		} else {
-			f.conn = f.history.connect()
+			f.conn = f.history.connect(&e.Peer)
 		}
 	}
 	f.source, f.plan, f.grant = s, plan, plan.grants[s.Name]

@@ -25,8 +25,7 @@ type history struct {
 	clock senderClock
 	saved senderClock // as in the file
 
-	// The last lines, as hashes of (peer, stamp, host, app, pid, text), and on which connection each
-	// came last. A sender repeats on a new connection what it does not know to have arrived.
+	// The last lines, as hashes of peer and line, and on which connection each came last. A sender repeats on a new connection what it does not know to have arrived.
 	tick uint64 // counts lines
 	sent sentLines
 
@@ -36,6 +35,7 @@ type history struct {
 
 // connection is one stream of a source. Its history's mutex guards it.
 type connection struct {
+	peer        uint64 // hash of its address, where that is the identity
 	began, last uint64 // ticks of its lines
 	end         connectionEnd
 
@@ -54,11 +54,16 @@ const (
 	left                    // the sender ended it: it will not
 )
 
-// connect notes a new connection.
-func (h *history) connect() *connection {
+// connect notes a new connection of a peer.
+func (h *history) connect(p *receiver.Peer) *connection {
+	c := &connection{}
+	if p.Level == receiver.LevelAddress {
+		c.peer = maphash.Comparable(shardSeed, p.Addr.Addr())
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.newest = &connection{began: h.tick, resumed: h.broke}
+	c.began, c.resumed = h.tick, h.broke
+	h.newest = c
 	h.broke = false
 	return h.newest
 }
@@ -76,19 +81,19 @@ func (h *history) ended(c *connection, how connectionEnd) {
 	}
 }
 
-// at returns when a line of the source counts. A line of a connection that an earlier one brought
-// already counts no more: it is repeated. A nil connection repeats nothing.
-func (h *history) at(e *receiver.Entry, c *connection) (at time.Time, repeated bool) {
+// late returns how long before it was received a line of the source counts. A line of a connection that
+// an earlier one brought already counts no more: it is repeated. A nil connection repeats nothing.
+func (h *history) late(e *receiver.Entry, c *connection) (late time.Duration, repeated bool) {
 	sum, known := uint64(0), c != nil && repeatable(e)
 	if known {
-		sum = lineSum(e)
+		sum = c.sum(e)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known && h.repeated(sum, e.Stamp, c) {
-		return time.Time{}, true
+		return 0, true
 	}
-	return h.clock.at(e), false
+	return h.clock.late(e), false
 }
 
 // repeatable reports whether it can be told if a line came before. One without a stamp is never a
@@ -153,18 +158,18 @@ func (c *connection) follows(old *connection, stamp time.Time) bool {
 	return old.end == broken || old.end == stillOpen && (old.last <= c.began || stamp.Nanosecond() != 0)
 }
 
-func lineSum(e *receiver.Entry) uint64 {
+// sum is a hash of the peer and the line, without its structured data: a sender may number what it
+// sends there (RFC 5424 section 7.3.1).
+func (c *connection) sum(e *receiver.Entry) uint64 {
+	at, ok := within(e.Raw, e.SD)
+	if !ok {
+		return c.peer ^ maphash.Bytes(shardSeed, e.Raw)
+	}
 	var h maphash.Hash
 	h.SetSeed(shardSeed)
-	maphash.WriteComparable(&h, e.Stamp.UnixNano())
-	if e.Peer.Level == receiver.LevelAddress {
-		maphash.WriteComparable(&h, e.Peer.Addr.Addr())
-	}
-	for _, part := range [][]byte{e.Hostname, e.App, e.ProcID, e.Text} {
-		_, _ = h.Write(part)
-		_ = h.WriteByte(0)
-	}
-	return h.Sum64()
+	_, _ = h.Write(e.Raw[:at])
+	_, _ = h.Write(e.Raw[int(at)+len(e.SD):])
+	return c.peer ^ h.Sum64()
 }
 
 // histories are those of all sources, by name. They outlive a reload.

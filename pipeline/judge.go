@@ -22,7 +22,7 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		it.source.Refused.Add(refusedTruncated, it.received, b.text(it.raw))
 		return
 	}
-	if reason := p.distrust(bound, it, m); reason != "" {
+	if reason := p.distrust(bound, it, b.origin(it), m); reason != "" {
 		p.stats.Distrust.Add(1)
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))
 		if reason == refusedJail {
@@ -54,6 +54,11 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		p.stats.Weightless.Add(1)
 		return
 	}
+	attempts := max(m.Attempts, 1) * int(it.repeat) * weight
+	byUser := jail.Key == jails.KeyUser
+	if !byUser && m.Proof != filter.ProofNone && m.Bits < 0 && w.failBanned(it, jail, jail.Counted(addr, p.v6bits), attempts) {
+		return // whom that ban hits was looked at when it began
+	}
 	prefix, why := p.counted(jail, addr, m.Bits)
 	if why != "" {
 		p.stats.Protected.Add(1)
@@ -66,19 +71,12 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		it.source.Refused.Add(reason, it.received, b.text(it.raw))
 		return
 	}
-	attempts := max(m.Attempts, 1) * it.repeat * weight
 	c := counting{source: it.source, line: it.received, level: it.level, proven: m.Proof == filter.ProofHandshake && trust(it.level) >= jails.TrustAddress}
-	byUser := jail.Key == jails.KeyUser
-	if !byUser && m.Proof != filter.ProofNone && w.recent.FailBanned(jail, prefix, attempts) {
-		w.failures.add(it.source)
-		p.leaks.consider(jail, prefix, it.at)
-		return
-	}
 	failure := state.Failure{
 		Jail:     jail.Name,
 		Prefix:   prefix,
 		Addr:     addr,
-		Time:     it.at,
+		Time:     it.at(),
 		Received: it.received,
 		Attempts: attempts,
 		Event:    b.event(it),
@@ -93,6 +91,16 @@ func (w *worker) judge(b *batch, it *item, m *filter.Match) {
 		return
 	}
 	p.count(jail, failure, c)
+}
+
+// failBanned counts a failure of a prefix that the jail has banned, and reports whether it has.
+func (w *worker) failBanned(it *item, jail *jails.Jail, prefix netip.Prefix, attempts int) bool {
+	if !w.recent.FailBanned(jail, prefix, attempts) {
+		return false
+	}
+	w.failures.add(it.source)
+	w.p.leaks.consider(jail, prefix, it.at())
+	return true
 }
 
 // counting is what counting a failure needs beside the failure.
@@ -153,11 +161,11 @@ func (p *Pipeline) recidive(b *state.Ban, f state.Failure, c counting) {
 func (w *worker) evidence(b *batch, it *item, m *filter.Match) state.Evidence {
 	raw := b.text(it.raw)
 	return state.Evidence{
-		Time:     it.at,
+		Time:     it.at(),
 		Received: it.received,
 		Source:   it.source.Name,
 		Trust:    trust(it.level).String(),
-		Origin:   describeOrigin(it.origin),
+		Origin:   describeOrigin(b.origin(it)),
 		User:     m.User,
 		Pattern:  m.Pattern,
 		Raw:      string(raw[:min(len(raw), maxRaw)]),
@@ -205,7 +213,7 @@ func widest(addr netip.Addr) int {
 }
 
 // distrust returns "" or the reason for which a match of a jail does not count.
-func (p *Pipeline) distrust(bound *Bound, it *item, m *filter.Match) (reason string) {
+func (p *Pipeline) distrust(bound *Bound, it *item, o *receiver.Origin, m *filter.Match) (reason string) {
 	jail, g := bound.Jail, it.grant
 	switch {
 	case g == nil || !g.jails[m.Filter]:
@@ -215,7 +223,7 @@ func (p *Pipeline) distrust(bound *Bound, it *item, m *filter.Match) (reason str
 	case !p.quotas.believed(it.source.Name):
 		return refusedQuarantine
 	}
-	return forged(bound, it)
+	return forged(bound, it, o)
 }
 
 // tooWeak reports whether a source below the jail's trust does not count. An explicit min_trust is

@@ -79,8 +79,8 @@ func (f *Feed) program(path []byte) string {
 // demand is met, not met, or unknown. An unknown unit passes for uid 0 alone, where a short-lived writer
 // was gone before it could be looked at. An unknown program never does: logger is such a writer, and who
 // demands a program wants to keep out what root's scripts log.
-func forged(bound *Bound, it *item) (reason string) {
-	want, o := bound.Jail.Origin, &it.origin
+func forged(bound *Bound, it *item, o *receiver.Origin) (reason string) {
+	want := bound.Jail.Origin
 	if want == nil {
 		uids := bound.Filter.Origin().UID
 		switch {
@@ -123,7 +123,7 @@ func forged(bound *Bound, it *item) (reason string) {
 }
 
 // describeOrigin is a line's writer for reports; "" when nothing vouches for one.
-func describeOrigin(o receiver.Origin) string {
+func describeOrigin(o *receiver.Origin) string {
 	if !o.Known {
 		return ""
 	}

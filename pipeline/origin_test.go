@@ -55,7 +55,7 @@ func TestDemandedOrigin(t *testing.T) {
 		{"and of a process that has ended", odd, receiver.Origin{Known: true, Name: "dropbear"}, refusedForged},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := forged(c.jail, &item{origin: c.origin, level: receiver.LevelKernel}); got != c.want {
+			if got := forged(c.jail, &item{level: receiver.LevelKernel}, &c.origin); got != c.want {
 				t.Errorf("refused for %q, want %q", got, c.want)
 			}
 		})

@@ -47,7 +47,7 @@ func (c *trustCase) checks(t testing.TB) func() {
 	r := newRig(t, 1)
 	e := c.entry(r)
 	f := r.Open(false).(*Feed)
-	f.take(e.Source, r.Plan())
+	f.take(e, r.Plan())
 	bound := -1
 	for i, b := range r.Plan().Bound() {
 		if b.Jail.Apps[0] == string(e.App) || b.Jail.Name == "web" && string(e.App) == "nginx" {
@@ -65,8 +65,7 @@ func (c *trustCase) checks(t testing.TB) func() {
 			t.Fatal(reason)
 		}
 		f.identify(e)
-		it.origin = e.Origin
-		if reason := r.distrust(jail, it, m); reason != "" && os.Getuid() == 0 {
+		if reason := r.distrust(jail, it, &e.Origin, m); reason != "" && os.Getuid() == 0 {
 			t.Fatal(reason)
 		}
 		if why := r.harms(jail.Jail, netip.PrefixFrom(m.Addr, 32)); why != "" {

@@ -106,7 +106,7 @@ func (w *worker) work(b *batch) {
 			Host:     b.text(it.host),
 			PID:      b.text(it.pid),
 			Text:     b.text(it.text),
-			Time:     it.at,
+			Time:     it.at(),
 			Facility: it.facility,
 			Cut:      it.cut,
 			Source:   it.source.Name,
