@@ -59,4 +59,18 @@ func BenchmarkFail(b *testing.B) {
 			s.Fail(j, f)
 		}
 	})
+	b.Run("bans of five, with a journal", func(b *testing.B) {
+		s := testStore(b, Options{Dir: b.TempDir()})
+		defer s.Close()
+		j := testJail(b, func(c *jails.Config) { n := 5; c.MaxRetry = &n })
+		f, n := f, uint32(0)
+		b.ReportAllocs()
+		for b.Loop() {
+			f.Prefix = addr4(n * 2654435761)
+			n++
+			for range 5 {
+				s.Fail(j, f)
+			}
+		}
+	})
 }

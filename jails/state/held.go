@@ -27,18 +27,15 @@ type banWords struct{ scope, reason, source, trust, verdict string }
 // packed is evidence as it is written, "" for none.
 type packed string
 
-// noEvidence is an empty list as it is written.
-const noEvidence = "\x80"
+// packRoom is how many bytes of evidence are put together without memory of their own.
+const packRoom = 2048
 
 func pack(ev []Evidence) packed {
 	if len(ev) == 0 {
 		return ""
 	}
-	data, err := encoding.Marshal(saveEvidence(ev))
-	if err != nil {
-		panic("state: " + err.Error()) // the type is ours
-	}
-	return packed(data)
+	var room [packRoom]byte
+	return packed(appendEvidence(room[:0], ev))
 }
 
 // list is the evidence. What cannot be read, in a file whose sums are right, is left out.
@@ -50,17 +47,9 @@ func (p packed) list() []Evidence {
 	return loadEvidence(ev)
 }
 
-// saved is the evidence to be written.
-func (p packed) saved() cbor.RawMessage {
-	if p == "" {
-		return cbor.RawMessage(noEvidence)
-	}
-	return cbor.RawMessage(p)
-}
-
-// loaded is what saved wrote.
+// loaded is what appendTo wrote: an empty list is one byte.
 func loaded(raw cbor.RawMessage) packed {
-	if len(raw) <= len(noEvidence) {
+	if len(raw) <= 1 {
 		return ""
 	}
 	return packed(raw)

@@ -133,23 +133,23 @@ func (s *Store) Logged() uint64 {
 	return s.journal.Last()
 }
 
+// records lends memory in which records are put together.
+var records = sync.Pool{New: func() any { return new([]byte) }}
+
 // record writes to the journal what became of a prefix in a jail. b is nil for an unban; until is when it ends.
 func (s *Store) record(k *pkey, jr *jailRow, b *heldBan, until int64, v view) uint64 {
 	if s.journal == nil {
 		return 0
 	}
-	r := savedRecord{Kind: recordUnban, Jail: jr.name, Failed: jr.failed.Load(), Banned: jr.banned.Load(), Key: k[:]}
-	if b != nil {
-		r.Kind, r.Ban = recordBan, v.saveBan(b, until)
+	room := records.Get().(*[]byte)
+	defer records.Put(room)
+	data := v.appendRecord((*room)[:0], k, jr, b, until)
+	if len(data) > wal.MaxRecord && b != nil {
+		bare := *b
+		bare.ev = ""
+		data = v.appendRecord(data[:0], k, jr, &bare, until)
 	}
-	data, err := encoding.Marshal(&r)
-	if err == nil && len(data) > wal.MaxRecord && r.Ban != nil {
-		r.Ban.Evidence = packed("").saved()
-		data, err = encoding.Marshal(&r)
-	}
-	if err != nil {
-		panic("state: " + err.Error()) // the types are ours
-	}
+	*room = data
 	return s.log(data)
 }
 
@@ -172,10 +172,6 @@ func (s *Store) recordTotals() {
 		if jr.logged.Swap(failed) == failed {
 			continue
 		}
-		data, err := encoding.Marshal(&savedRecord{Kind: recordCount, Jail: jr.name, Failed: failed, Banned: jr.banned.Load()})
-		if err != nil {
-			panic("state: " + err.Error()) // the type is ours
-		}
-		s.log(data)
+		s.log(jr.appendCount(nil))
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// The forms in which the state is written. Fields are only ever added at the end, with a new
+// The forms in which the state is written, by append.go, and read. Fields are only ever added at the end, with a new
 // schema number; times are Unix nanoseconds, 0 for none.
 
 // schema is the version of these forms.
@@ -133,16 +133,6 @@ func fromNanos(n int64) time.Time {
 	return time.Unix(0, n)
 }
 
-func saveEvidence(ev []Evidence) []savedEvidence {
-	out := make([]savedEvidence, len(ev))
-	for i := range ev {
-		e := &ev[i]
-		out[i] = savedEvidence{Time: nanos(e.Time), Received: nanos(e.Received), Source: e.Source, Trust: e.Trust,
-			Origin: e.Origin, User: e.User, Pattern: e.Pattern, Raw: []byte(e.Raw)}
-	}
-	return out
-}
-
 func loadEvidence(ev []savedEvidence) []Evidence {
 	if len(ev) == 0 {
 		return nil
@@ -152,19 +142,6 @@ func loadEvidence(ev []savedEvidence) []Evidence {
 		e := &ev[i]
 		out[i] = Evidence{Time: fromNanos(e.Time), Received: fromNanos(e.Received), Source: e.Source, Trust: e.Trust,
 			Origin: e.Origin, User: e.User, Pattern: e.Pattern, Raw: string(e.Raw)}
-	}
-	return out
-}
-
-// saveBan writes the end as the wall time at which the store's clock will reach it, seen from now:
-// steps of the wall clock since the ban began are taken out, of its start too.
-func (v view) saveBan(b *heldBan, until int64) *savedBan {
-	w := b.words.Value()
-	out := &savedBan{Scope: w.scope, Start: nanos(b.start), Reason: []byte(w.reason), Source: w.source, Trust: w.trust,
-		Failures: int(b.failures), Count: int(b.count), Shadow: b.shadow, Verdict: w.verdict, Evidence: b.ev.saved()}
-	if until != forever {
-		out.End = wall(v.now, v.mono, until).UnixNano()
-		out.Start += out.End - b.end.UnixNano()
 	}
 	return out
 }
@@ -186,25 +163,6 @@ func (v view) loadBan(b *savedBan) *heldBan {
 func (b *savedBan) over(jail string, prefix netip.Prefix) *Ban {
 	return &Ban{Jail: jail, Prefix: prefix, Scope: b.Scope, Start: fromNanos(b.Start), End: fromNanos(b.End), Reason: string(b.Reason),
 		Source: b.Source, Trust: b.Trust, Failures: b.Failures, Count: b.Count, Shadow: b.Shadow, Verdict: b.Verdict}
-}
-
-func (v view) saveItem(it *item, jail int) savedItem {
-	out := savedItem{Jail: jail}
-	if w := it.win; w != nil {
-		sw := &savedWindow{Keep: w.keep, Half: w.half, Hits: make([]savedHit, len(w.hits)), Evidence: saveEvidence(w.ev)}
-		for i, h := range w.hits {
-			sw.Hits[i] = savedHit{Time: wall(v.now, v.mono, h.t).UnixNano(), N: h.n, Src: h.src}
-		}
-		out.Win = sw
-	}
-	if it.ban != nil {
-		out.Ban = v.saveBan(it.ban, it.until)
-	}
-	if it.past != nil {
-		out.Past = &savedPast{Count: it.past.count, Last: wall(v.now, v.mono, it.past.last).UnixNano(),
-			Evidence: it.past.ev.saved()}
-	}
-	return out
 }
 
 // at places a saved wall time on the store's clock, never in the future.

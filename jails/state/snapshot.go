@@ -39,23 +39,17 @@ func (s *Store) writeSnapshot(w io.Writer, txn *memdb.Txn, v view) error {
 	if err := writeChunk(buffered, chunk); err != nil {
 		return err
 	}
-	var full bytes.Buffer
+	var full []byte
 	for r := range s.rows(txn) {
-		saved := savedRow{Key: r.key, Items: make([]savedItem, len(r.items))}
-		for i := range r.items {
-			saved.Items[i] = v.saveItem(&r.items[i], number[r.items[i].jail])
-		}
-		if err := encoding.MarshalToBuffer(&saved, &full); err != nil {
-			return err
-		}
-		if full.Len() >= fullChunk {
-			if err := writeChunk(buffered, full.Bytes()); err != nil {
+		full = v.appendRow(full, r, number)
+		if len(full) >= fullChunk {
+			if err := writeChunk(buffered, full); err != nil {
 				return err
 			}
-			full.Reset()
+			full = full[:0]
 		}
 	}
-	if err := writeChunk(buffered, full.Bytes()); err != nil {
+	if err := writeChunk(buffered, full); err != nil {
 		return err
 	}
 	if _, err := buffered.Write(make([]byte, 4)); err != nil {
