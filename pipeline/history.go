@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -108,30 +107,31 @@ func repeatable(e *receiver.Entry) bool {
 func (h *history) repeated(sum uint64, stamp time.Time, c *connection) bool {
 	h.tick++
 	c.last = h.tick
-	s := h.sent.find(sum)
-	if s == nil {
-		s = h.sent.add(sum)
-		s.from = c
+	if c.beginsAnew(sum) {
+		return true
 	}
-	if s.from != c {
-		s.owed = 0
-		if c.follows(s.from, stamp) {
-			s.owed = s.times
-		} else {
-			s.times = 0
-		}
-		s.from = c
-	}
-	again := c.beginsAnew(sum)
-	switch {
-	case again:
-	case s.owed > 0:
-		s.owed--
-		again = true
-	case s.times < math.MaxUint16:
-		s.times++
-	}
+	again := !h.sent.alone(c) && c.owes(h.sent.of(sum, c), stamp)
+	h.sent.note(sum, c)
 	return again
+}
+
+// owes reports whether a line that c brings repeats one of those equal to it, and counts it.
+func (c *connection) owes(l *sentLine, stamp time.Time) bool {
+	if l.from != c {
+		l.owed = 0
+		if c.follows(l.from, stamp) {
+			l.owed = l.times
+		} else {
+			l.times = 0
+		}
+		l.from = c
+	}
+	if l.owed > 0 {
+		l.owed--
+		return true
+	}
+	l.count()
+	return false
 }
 
 // beginsAnew reports whether the connection repeats its own first lines.

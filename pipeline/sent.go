@@ -3,67 +3,50 @@ package pipeline
 // remembered is how many last lines of a source are known again when a sender repeats them.
 const remembered = 4096
 
-// sentLine is what is known of equal lines.
-type sentLine struct {
-	sum   uint64
-	from  *connection // that brought the last of them
-	times uint16      // how many there are, without repetitions
-	owed  uint16      // how many of them the connection may still repeat
-	after uint16      // the next line of the bucket: its place in the ring and one; 0: none
-}
-
-// sentLines are the last lines by their hashes, a chain a bucket. A new one takes the place of the
-// oldest. The zero value is empty.
+// sentLines are the last lines of a source by their hashes. The zero value is empty.
+//
+// While one connection brings all lines, as most senders do, they are only noted one after the other:
+// none can be a repetition of another connection's. The index is made when a second connection brings
+// its first line, and is let go of when one alone has brought all that is remembered.
 type sentLines struct {
-	ring    []sentLine
-	oldest  int      // in ring, once it is full
-	buckets []uint16 // the first line of each: its place in the ring and one; 0: none
+	ring   []uint64 // the last lines
+	oldest int      // in ring, once it is full
+
+	last  *connection // that brought the last line; all of them, where index is nil
+	run   int         // how many it has brought since another did
+	index *sentIndex
 }
 
-func (s *sentLines) bucket(sum uint64) *uint16 { return &s.buckets[sum%uint64(len(s.buckets))] }
+// alone reports whether no other connection's line is known.
+func (s *sentLines) alone(c *connection) bool {
+	return s.index == nil && (s.last == nil || s.last == c)
+}
 
-// find returns the line of that hash, nil when it is not known. It is valid until the next add.
-func (s *sentLines) find(sum uint64) *sentLine {
-	if s.ring == nil {
-		return nil
-	}
-	for at := *s.bucket(sum); at != 0; {
-		l := &s.ring[at-1]
-		if l.sum == sum {
-			return l
+// of returns what is known of lines of that hash, from c if there were none. It is valid until the next
+// call.
+func (s *sentLines) of(sum uint64, c *connection) *sentLine {
+	if s.index == nil {
+		s.index = &sentIndex{}
+		for i := range s.ring {
+			l := s.index.of(s.ring[(s.oldest+i)%len(s.ring)], s.last)
+			l.count()
 		}
-		at = l.after
 	}
-	return nil
+	return s.index.of(sum, c)
 }
 
-// add takes in a line that is not known, and forgets the oldest for it. It is valid until the next
-// add.
-func (s *sentLines) add(sum uint64) *sentLine {
-	if s.ring == nil {
-		s.ring = make([]sentLine, 0, remembered)
-		s.buckets = make([]uint16, 2*remembered)
-	}
-	at := len(s.ring)
-	if at < remembered {
-		s.ring = s.ring[:at+1]
+// note takes in a line that c brought, and forgets the oldest for it.
+func (s *sentLines) note(sum uint64, c *connection) {
+	if len(s.ring) < remembered {
+		s.ring = append(s.ring, sum)
 	} else {
-		at = s.oldest
-		s.oldest = (at + 1) % remembered
-		s.unlink(at)
+		s.ring[s.oldest] = sum
+		s.oldest = (s.oldest + 1) % remembered
 	}
-	b := s.bucket(sum)
-	l := &s.ring[at]
-	*l = sentLine{sum: sum, after: *b}
-	*b = uint16(at + 1)
-	return l
-}
-
-// unlink takes the line at that place out of its bucket.
-func (s *sentLines) unlink(at int) {
-	link := s.bucket(s.ring[at].sum)
-	for int(*link) != at+1 {
-		link = &s.ring[*link-1].after
+	if c != s.last {
+		s.last, s.run = c, 0
 	}
-	*link = s.ring[at].after
+	if s.run++; s.run >= remembered {
+		s.index = nil
+	}
 }
