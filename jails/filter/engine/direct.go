@@ -20,7 +20,7 @@ type direct struct {
 type stepOp uint8
 
 const (
-	stepLiteral stepOp = iota // takes literal
+	stepLiteral stepOp = iota // takes words
 	stepOne                   // takes one byte of class
 	stepRun                   // takes as many bytes of class as there are, min to max, and never fewer
 	stepBack                  // the same, but fewer if the rest demands it
@@ -34,13 +34,14 @@ const (
 	stepMatch
 )
 
-// step is one instruction of a direct program.
+// step is one instruction of a direct program: 64 bytes, one line of a cache.
 type step struct {
 	op       stepOp
 	out, alt uint32
-	slot     int    // of runs and shapes: where their beginning and end are stored, 0 is nowhere
-	min, max int    // bytes of a run; max may be unlimited
-	literal  string // of stepLiteral; of stepBack: what must follow, if anything is known
+	slot     int32  // of runs and shapes: where their beginning and end are stored, 0 is nowhere
+	min, max int32  // bytes of a run; max may be unlimited
+	behind   int32  // of stepBack: the fewest bytes that follow
+	words    *words // of stepLiteral; of stepBack: what must follow, if anything is known
 	class    *class // of runs and single bytes
 	shape    *shape // of stepShape
 	forks    *ways  // of stepFork
@@ -106,8 +107,8 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 		s := &d.steps[pc]
 		switch s.op {
 		case stepLiteral:
-			if to := pos + len(s.literal); to <= len(text) && string(text[pos:to]) == s.literal {
-				pos, pc = to, s.out
+			if s.words.at(text, pos) {
+				pos, pc = pos+len(s.words.text), s.out
 				continue
 			}
 		case stepSave:
@@ -132,7 +133,7 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 				return undecided
 			}
 			work -= to - pos
-			if to-pos >= s.min {
+			if to-pos >= int(s.min) {
 				if s.slot > 0 {
 					caps[s.slot], caps[s.slot+1] = pos, to
 				}
@@ -154,9 +155,9 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 			if !sure || n == maxOpen {
 				return undecided
 			}
-			least := pos + s.min
-			to := s.before(text, longest, least)
-			work -= 2*longest - pos - max(to, least)
+			least, most := pos+int(s.min), min(longest, end-int(s.behind))
+			to := s.before(text, most, least)
+			work -= longest - pos + most - max(to, least)
 			if to >= least {
 				open[n] = choice{pc, uint32(least), uint32(to)}
 				n++
@@ -257,7 +258,7 @@ func (s *step) run(text []byte, pos, end int) (to int, sure bool) {
 	c := s.class
 	limit := len(text)
 	if s.max != unlimited {
-		limit = min(limit, pos+s.max)
+		limit = min(limit, pos+int(s.max))
 	}
 	to = pos
 	if c.none < 0 {
@@ -274,7 +275,7 @@ func (s *step) run(text []byte, pos, end int) (to int, sure bool) {
 	if to < limit {
 		return to, c.has[text[to]] != unsure
 	}
-	if to == len(text) && to < end && c.has['\n'] == inside && (s.max == unlimited || to-pos < s.max) {
+	if to == len(text) && to < end && c.has['\n'] == inside && (s.max == unlimited || to-pos < int(s.max)) {
 		to++
 	}
 	return to, true
@@ -283,13 +284,12 @@ func (s *step) run(text []byte, pos, end int) (to int, sure bool) {
 // before returns the highest position up to pos where a run may end so that the literal behind it
 // can follow, below least if there is none.
 func (s *step) before(text []byte, pos, least int) int {
-	lit := s.literal
-	if lit == "" {
+	if s.words == nil {
 		return pos
 	}
-	first := lit[0]
-	for pos = min(pos, len(text)-len(lit)); pos >= least; pos-- {
-		if text[pos] == first && string(text[pos:pos+len(lit)]) == lit {
+	first := s.words.text[0]
+	for pos = min(pos, len(text)-len(s.words.text)); pos >= least; pos-- {
+		if text[pos] == first && s.words.at(text, pos) {
 			return pos
 		}
 	}

@@ -43,6 +43,7 @@ func (l *lead) wide() bool {
 type directBuilder struct {
 	steps   []step
 	leads   []lead // by step
+	rests   []int  // by step: the fewest bytes from there to the end of a match
 	classes map[string]*class
 	shared  map[ways]*ways
 	failed  bool // the tree is of another shape
@@ -63,8 +64,27 @@ func (b *directBuilder) add(s step, l lead) uint32 {
 		b.failed = true
 		return 0
 	}
-	b.steps, b.leads = append(b.steps, s), append(b.leads, l)
+	b.steps, b.leads, b.rests = append(b.steps, s), append(b.leads, l), append(b.rests, b.rest(&s))
 	return uint32(len(b.steps) - 1)
+}
+
+// rest returns the fewest bytes that are read from a step to the end of a match.
+func (b *directBuilder) rest(s *step) int {
+	switch s.op {
+	case stepMatch:
+		return 0
+	case stepFork:
+		return min(b.rests[s.out], b.rests[s.alt])
+	case stepLiteral:
+		return len(s.words.text) + b.rests[s.out]
+	case stepOne:
+		return 1 + b.rests[s.out]
+	case stepRun, stepBack:
+		return int(s.min) + b.rests[s.out]
+	case stepShape:
+		return s.shape.least + b.rests[s.out]
+	}
+	return b.rests[s.out]
 }
 
 // emit adds the steps of n, which go on at next, and returns where they begin.
@@ -91,12 +111,12 @@ func (b *directBuilder) emit(n *node, next uint32) uint32 {
 		return b.repeat(n, next)
 	case kGroup:
 		if pc, ok := b.span(n.subs[0], next); ok {
-			b.steps[pc].slot = 2 * n.group
+			b.steps[pc].slot = int32(2 * n.group)
 			return pc
 		}
-		pc := b.add(step{op: stepSave, slot: 2*n.group + 1, out: next}, b.leads[next])
+		pc := b.add(step{op: stepSave, slot: int32(2*n.group + 1), out: next}, b.leads[next])
 		pc = b.emit(n.subs[0], pc)
-		return b.add(step{op: stepSave, slot: 2 * n.group, out: pc}, b.leads[pc])
+		return b.add(step{op: stepSave, slot: int32(2 * n.group), out: pc}, b.leads[pc])
 	case kAssert:
 		return b.assert(n.assert, next)
 	}
@@ -135,11 +155,11 @@ func reversed(text []byte) string {
 
 func (b *directBuilder) literal(text string, next uint32) uint32 {
 	if after := b.steps[next]; after.op == stepLiteral {
-		text, next = text+after.literal, after.out
+		text, next = text+after.words.text, after.out
 	}
 	var l lead
 	l.bytes[text[0]] = true
-	return b.add(step{op: stepLiteral, literal: text, out: next}, l)
+	return b.add(step{op: stepLiteral, words: newWords(text), out: next}, l)
 }
 
 func (b *directBuilder) one(s set, next uint32) uint32 {
@@ -236,7 +256,7 @@ func (b *directBuilder) clear(nodes []*node, next uint32) uint32 {
 	for _, n := range nodes {
 		n.walk(func(n *node) {
 			if n.kind == kGroup {
-				next = b.add(step{op: stepClear, slot: 2 * n.group, min: 2*n.group + 2, out: next}, b.leads[next])
+				next = b.add(step{op: stepClear, slot: int32(2 * n.group), min: int32(2*n.group + 2), out: next}, b.leads[next])
 			}
 		})
 	}

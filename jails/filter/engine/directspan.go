@@ -41,9 +41,9 @@ func (b *directBuilder) shape(n *node, next uint32) (pc uint32, ok bool) {
 		if class > 0 && follow.bytes[c] {
 			return 0, false
 		}
-		l.bytes[c] = s.next[firstShape*s.stride+int(class)] > 0
+		l.bytes[c] = class > 0 && s.next[s.stride+int(class)] > 0
 	}
-	if s.last[firstShape] {
+	if s.least == 0 {
 		l = l.union(*follow)
 	}
 	return b.add(step{op: stepShape, shape: s, out: next}, l), true
@@ -66,7 +66,7 @@ func (b *directBuilder) run(s set, least, most int, next uint32) uint32 {
 	if least == 0 {
 		l = l.union(*follow)
 	}
-	in := step{op: stepRun, class: c, min: least, max: most, out: next}
+	in := step{op: stepRun, class: c, min: int32(least), max: int32(most), out: next}
 	overlaps := false
 	for i, is := range c.has {
 		overlaps = overlaps || is == inside && follow.bytes[i]
@@ -77,19 +77,19 @@ func (b *directBuilder) run(s set, least, most int, next uint32) uint32 {
 			return 0
 		}
 		in.op = stepBack
-		in.literal = b.follows(next)
+		in.words, in.behind = b.follows(next), int32(b.rests[next])
 	}
 	return b.add(in, l)
 }
 
-// follows returns the literal that stands at pc, behind the ends and beginnings of groups, empty
-// if something else does.
-func (b *directBuilder) follows(pc uint32) string {
+// follows returns the literal that stands at pc, behind the ends and beginnings of groups, nil if
+// something else does.
+func (b *directBuilder) follows(pc uint32) *words {
 	for b.steps[pc].op == stepSave {
 		pc = b.steps[pc].out
 	}
 	if b.steps[pc].op != stepLiteral {
-		return ""
+		return nil
 	}
-	return b.steps[pc].literal
+	return b.steps[pc].words
 }

@@ -10,30 +10,30 @@ import (
 // whether it is of the form that the pattern wants is asked of a small automaton, one look-up a byte.
 type shape struct {
 	class  [256]uint8 // of a byte; 0 is outside the alphabet
-	next   []uint8    // state, by state and class; 0 is no way on
-	stride int
-	last   []bool // by state: the form is complete
+	next   []uint16   // by state + class the state that follows, 0 is no way on; at a state itself: complete or 0
+	stride int        // between states, of which the first is this
+	least  int        // bytes of a span: 1, or 0 where it may be empty
 }
 
 const (
-	firstShape = 1  // the state at the beginning
-	maxShapes  = 96 // states
+	complete  = 1  // the form is
+	maxShapes = 96 // states
 )
 
 // span returns where the bytes of the alphabet end that begin at pos, and whether they are of the
 // form. Where they are not, to is somewhere before.
 func (s *shape) span(text []byte, pos int) (to int, ok bool) {
-	state := firstShape
+	state := s.stride
 	for ; pos < len(text); pos++ {
-		c := s.class[text[pos]]
+		c := int(s.class[text[pos]])
 		if c == 0 {
 			break
 		}
-		if state = int(s.next[state*s.stride+int(c)]); state == 0 {
+		if state = int(s.next[state+c]); state == 0 {
 			return pos, false
 		}
 	}
-	return pos, s.last[state]
+	return pos, s.next[state] == complete
 }
 
 // built remembers shapes by their trees: nearly all patterns share that of an address.
@@ -102,7 +102,7 @@ func newShape(n *node) *shape {
 	if !ok {
 		return nil
 	}
-	s := &shape{stride: a.n + 1, next: make([]uint8, firstShape*(a.n+1)), last: make([]bool, firstShape)}
+	s := &shape{stride: a.n + 1, next: make([]uint16, a.n+1), least: 1}
 	for b := range a.ascii {
 		for _, in := range a.member {
 			if in[a.ascii[b]] {
@@ -112,8 +112,8 @@ func newShape(n *node) *shape {
 	}
 	// The states are the sets of instructions that a text can lead to.
 	var sets [][]uint32
-	number := map[string]uint8{}
-	state := func(pcs []uint32) uint8 {
+	number := map[string]uint16{}
+	state := func(pcs []uint32) uint16 {
 		set, done := p.reach(pcs)
 		if len(set) == 0 && !done {
 			return 0
@@ -124,11 +124,13 @@ func newShape(n *node) *shape {
 		}
 		id, seen := number[key]
 		if !seen {
-			id = uint8(firstShape + len(sets))
+			id = uint16(len(s.next))
 			number[key] = id
 			sets = append(sets, set)
-			s.next = append(s.next, make([]uint8, s.stride)...)
-			s.last = append(s.last, done)
+			s.next = append(s.next, make([]uint16, s.stride)...)
+			if done {
+				s.next[id] = complete
+			}
 		}
 		return id
 	}
@@ -145,8 +147,11 @@ func newShape(n *node) *shape {
 				}
 			}
 			id := state(to) // may move s.next
-			s.next[(firstShape+i)*s.stride+class+1] = id
+			s.next[(1+i)*s.stride+1+class] = id
 		}
+	}
+	if s.next[s.stride] == complete {
+		s.least = 0
 	}
 	return s
 }
