@@ -62,7 +62,7 @@ func (p *Pipeline) Approve(ctx context.Context, source string) (int, error) {
 // keepHouse begins bans that waited for a quota as the quota allows, and saves the clocks of the
 // sources, until ctx is done.
 func (p *Pipeline) keepHouse(ctx context.Context) {
-	tick := time.NewTimer(state.UntilNext(releaseEvery))
+	tick := time.NewTimer(state.UntilNext(houseEvery))
 	defer tick.Stop()
 	save := time.NewTicker(saveEvery)
 	defer save.Stop()
@@ -71,13 +71,15 @@ func (p *Pipeline) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			tick.Reset(state.UntilNext(releaseEvery))
+			tick.Reset(state.UntilNext(p.quotas.pace()))
 			p.beginHeld(p.quotas.release())
 			p.beginWitnessed(ctx)
 			if p.histories.unsaved() {
 				p.saveHistories()
 			}
 			p.saveLogins(loginsWait)
+		case <-p.quotas.waits:
+			tick.Reset(state.UntilNext(p.quotas.pace()))
 		case <-save.C:
 			p.saveHistories()
 		}
@@ -85,7 +87,8 @@ func (p *Pipeline) keepHouse(ctx context.Context) {
 }
 
 const (
-	releaseEvery = 500 * time.Millisecond // how often held bans are looked at
+	houseEvery   = time.Second            // how often it is seen what is to be saved
+	releaseEvery = 500 * time.Millisecond // the same while bans are held, which are looked at, too
 	saveEvery    = 5 * time.Minute        // how often the clocks of the sources are saved
 )
 

@@ -37,7 +37,8 @@ const (
 type Quotas struct {
 	now func() time.Time
 
-	doubted atomic.Int32 // sources in quarantine: while there is none, no line asks for the lock
+	doubted atomic.Int32  // sources in quarantine: while there is none, no line asks for the lock
+	waits   chan struct{} // holds one: a source has its first ban that waits, and who releases them has not heard
 
 	mu sync.Mutex
 	by map[string]*quota
@@ -68,7 +69,9 @@ type held struct {
 }
 
 // NewQuotas returns quotas that limit nobody until Set.
-func NewQuotas() *Quotas { return &Quotas{now: time.Now, by: make(map[string]*quota)} }
+func NewQuotas() *Quotas {
+	return &Quotas{now: time.Now, by: make(map[string]*quota), waits: make(chan struct{}, 1)}
+}
 
 // Set takes the quotas of the sources. kernel says whether a source's level is kernel, where the
 // default is none. A source whose quota did not change keeps what it has used and what waits.
@@ -193,7 +196,25 @@ func (q *Quotas) hold(b *state.Ban, addr netip.Addr) bool {
 		return false
 	}
 	s.held[key] = held{b, addr, h.asked + 1, h.seen}
+	if len(s.held) == 1 {
+		select {
+		case q.waits <- struct{}{}:
+		default:
+		}
+	}
 	return true
+}
+
+// pace is how often to look for bans that may begin.
+func (q *Quotas) pace() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.by {
+		if len(s.held) > 0 {
+			return releaseEvery
+		}
+	}
+	return houseEvery
 }
 
 const (

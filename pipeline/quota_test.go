@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,6 +44,37 @@ func (r *rig) flood(t *testing.T, source string, addresses int) {
 		all = append(all, repeat(n, e)...)
 	}
 	r.send(t, all...)
+}
+
+// While no ban waits, nobody looks twice a second for one that may begin; the first that waits says so.
+func TestFirstHeldBanIsAnnounced(t *testing.T) {
+	q := NewQuotas()
+	q.Set([]*receiver.Source{{SourceConfig: receiver.SourceConfig{Name: "botnet"}}}, func(*receiver.Source) bool { return false })
+	if got := q.pace(); got != houseEvery {
+		t.Errorf("nothing waits: a look every %s, want %s", got, houseEvery)
+	}
+	for i, last := range []string{"192.0.2.1", "192.0.2.2"} {
+		addr := netip.MustParseAddr(last)
+		if !q.hold(&state.Ban{Jail: "login", Source: "botnet", Prefix: netip.PrefixFrom(addr, 32)}, addr) {
+			t.Fatalf("%s is not held", last)
+		}
+		if got := q.pace(); got != releaseEvery {
+			t.Errorf("%d wait: a look every %s, want %s", i+1, got, releaseEvery)
+		}
+		if got, want := len(q.waits), 1-i; got != want {
+			t.Errorf("%d wait: %d announcements, want %d", i+1, got, want)
+		}
+		select {
+		case <-q.waits:
+		default:
+		}
+	}
+	if got := len(q.approve("botnet")); got != 2 {
+		t.Fatalf("%d began, want 2", got)
+	}
+	if got := q.pace(); got != houseEvery {
+		t.Errorf("nothing waits any more: a look every %s, want %s", got, houseEvery)
+	}
 }
 
 func TestQuotaThrottles(t *testing.T) {

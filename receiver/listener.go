@@ -90,7 +90,9 @@ func withHint(err error) error {
 func (l *Listener) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.server.serve(gctx) })
-	g.Go(func() error { l.keep(gctx); return nil })
+	if l.links != nil || l.identity != nil {
+		g.Go(func() error { l.keep(gctx); return nil })
+	}
 	l.log.Info("listening", "transport", l.cfg.Transport, "address", l.address())
 	close(l.ready)
 	err := g.Wait()

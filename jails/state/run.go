@@ -10,6 +10,9 @@ import (
 const (
 	// commitDelay is how long changes gather before they are committed together.
 	commitDelay = 50 * time.Millisecond
+	// syncPace is the time from one fsync of the journal to the next that nobody waits for: under a
+	// flood of bans many records share one.
+	syncPace = 5 * time.Millisecond
 	// idleTick bounds the time between two looks at the clocks.
 	idleTick = time.Second
 	// retrySave is how long after a fault the disk is tried again.
@@ -76,6 +79,7 @@ func (s *Store) syncLoop(ctx context.Context) {
 		}
 		// The error stays in the journal, and saveLoop repairs it.
 		_ = s.journal.Sync()
+		sleep(ctx, syncPace)
 	}
 }
 
@@ -86,7 +90,7 @@ func (s *Store) saveLoop(ctx context.Context) {
 	}
 	regular := time.NewTicker(s.opt.SnapshotEvery)
 	defer regular.Stop()
-	faults := time.NewTicker(retrySave)
+	faults := time.NewTimer(UntilNext(retrySave))
 	defer faults.Stop()
 	for {
 		select {
@@ -97,6 +101,7 @@ func (s *Store) saveLoop(ctx context.Context) {
 				continue
 			}
 		case <-faults.C:
+			faults.Reset(UntilNext(retrySave))
 			if s.Trouble() == nil && s.journal.Size() < maxJournal {
 				continue
 			}

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sys/unix"
 
 	"stockade/cmd/stockade/control"
 	"stockade/firewall/nft"
@@ -29,8 +27,6 @@ const (
 	pingLimit = 10 * time.Second
 	// certNotice is how long before its end a certificate is reported, at most a third of its life.
 	certNotice = 14 * 24 * time.Hour
-	// spareRoom is what the disk must have beside room for one more copy of the state, in bytes.
-	spareRoom = 64 << 10
 )
 
 // health looks for what makes "you are protected" untrue and is seen by no other part: a kernel that
@@ -45,6 +41,8 @@ type health struct {
 	asked time.Time // when the kernel was asked and has not answered yet; zero: it has
 	fault error     // its last answer
 	lost  string    // why our table could not be repaired; "": it is whole
+
+	disk disk // belongs to the goroutine of Run
 }
 
 // condition is one reason to be degraded. Name and subject together are its identity.
@@ -194,7 +192,7 @@ func (h *health) look(now time.Time) {
 	h.lookAtSources(now, add)
 	h.lookAtFeeds(now, add)
 	h.lookAtCertificates(now, add)
-	h.lookAtDisk(add)
+	h.disk.look(now, h.d.current.get().loaded.Config.StateDir, add)
 	h.lookAtCanaries(add)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -290,32 +288,6 @@ func lifetime(file string) time.Duration {
 		return 3 * certNotice
 	}
 	return c.NotAfter.Sub(c.NotBefore)
-}
-
-// lookAtDisk reports when the next snapshot may not fit: it is about as large as all that is there.
-func (h *health) lookAtDisk(add adder) {
-	dir := h.d.current.get().loaded.Config.StateDir
-	var fs unix.Statfs_t
-	if unix.Statfs(dir, &fs) != nil {
-		return // the store reports what it cannot do
-	}
-	free := int64(fs.Bavail) * fs.Bsize
-	if os.Geteuid() == 0 {
-		free = int64(fs.Bfree) * fs.Bsize
-	}
-	need := int64(spareRoom)
-	entries, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil {
-		return
-	}
-	for _, path := range entries {
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			need += info.Size()
-		}
-	}
-	if free < need {
-		add("disk", "", "%s has %d KiB left and the next snapshot may need %d: bans that are not saved do not survive a restart", dir, free>>10, need>>10)
-	}
 }
 
 // conditions are all reasons for being degraded, from every part, by name.

@@ -9,10 +9,13 @@ import (
 
 	"stockade/jails/state"
 	"stockade/pipeline"
+	"stockade/receiver"
 )
 
 const (
 	peersEvery = 500 * time.Millisecond
+	// nobodyEvery is the same while no listener has a network address.
+	nobodyEvery = time.Second
 	// peerKept is how long a sender stays protected that is connected no more: it comes again.
 	peerKept = 10 * time.Minute
 	// maxPeers bounds the senders that are protected for being connected.
@@ -42,7 +45,7 @@ func (p *peers) Ready() <-chan struct{} { return p.ready }
 
 // Run looks at who is connected until ctx is done.
 func (p *peers) Run(ctx context.Context) error {
-	tick := time.NewTimer(state.UntilNext(peersEvery))
+	tick := time.NewTimer(state.UntilNext(p.pace()))
 	defer tick.Stop()
 	p.put(ctx)
 	close(p.ready)
@@ -51,10 +54,18 @@ func (p *peers) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			tick.Reset(state.UntilNext(peersEvery))
+			tick.Reset(state.UntilNext(p.pace()))
 			p.put(ctx)
 		}
 	}
+}
+
+// pace is how often to look.
+func (p *peers) pace() time.Duration {
+	if slices.ContainsFunc(p.d.current.get().loaded.Config.Listeners, func(l receiver.ListenerConfig) bool { return l.Address != "" }) {
+		return peersEvery
+	}
+	return nobodyEvery
 }
 
 // put protects the peers of now, if they are not those of the last time.

@@ -331,6 +331,38 @@ func TestLateProtection(t *testing.T) {
 	}
 }
 
+// Lists are in force when they are given, not at the next look.
+func TestListsDoNotWaitForALook(t *testing.T) {
+	f := newFake(t)
+	var s seen
+	w := New(Options{Root: f.dir, Changed: s.set, every: 24 * time.Hour})
+	run(t, w)
+	w.SetLists([]List{{"never_ban", []string{"192.0.2.1"}}})
+	eventually(t, 30*time.Second, "the list is in force", func() bool { return s.text() == "192.0.2.1 never_ban" })
+}
+
+// Only the files of lists are promised within a second.
+func TestPace(t *testing.T) {
+	f := newFake(t)
+	allow := f.write("allow.txt", "192.0.2.1\n")
+	w := New(Options{Root: f.dir, Changed: func([]Protected) {}})
+	for _, test := range []struct {
+		name    string
+		entries []string
+		want    time.Duration
+	}{
+		{"no list", nil, 2 * pollEvery},
+		{"a list with a file", []string{"file:" + allow}, pollEvery},
+		{"a list without one", []string{"192.0.2.2"}, 2 * pollEvery},
+	} {
+		w.SetLists([]List{{"never_ban", test.entries}})
+		w.look()
+		if got := w.pace(); got != test.want {
+			t.Errorf("%s: looks every %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
 func TestListFileKeepsItsLastGoodEntries(t *testing.T) {
 	f := newFake(t)
 	allow := f.write("allow.txt", "192.0.2.1\n")

@@ -39,7 +39,8 @@ type Options struct {
 }
 
 const (
-	// pollEvery leaves time for a change to be in force within a second of its being written.
+	// pollEvery leaves time for a change of a list's file to be in force within a second of its being
+	// written. While no list has a file, twice as long is enough.
 	pollEvery = 500 * time.Millisecond
 	// maxProtected bounds what one finder may return.
 	maxProtected = 4096
@@ -119,6 +120,7 @@ func (w *Watcher) SetLists(lists []List) {
 	w.lists = slices.Clone(lists)
 	w.replaced++
 	w.mu.Unlock()
+	defer hint(w.names.changed)
 	var all []string
 	for _, l := range lists {
 		names, _ := SplitNames(l.Entries)
@@ -139,18 +141,26 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.past()
 	w.look()
 	close(w.ready)
-	tick := time.NewTimer(untilNext(w.o.every))
+	tick := time.NewTimer(untilNext(w.pace()))
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			tick.Reset(untilNext(w.o.every))
 		case <-w.names.changed:
 		}
 		w.look()
+		tick.Reset(untilNext(w.pace()))
 	}
+}
+
+// pace is how often to look.
+func (w *Watcher) pace() time.Duration {
+	if len(w.files) > 0 {
+		return w.o.every
+	}
+	return 2 * w.o.every
 }
 
 // look finds everything once and reports it if it changed.
