@@ -218,7 +218,9 @@ func (c *idCache) add(key *idKey, now time.Time) *connection {
 	if c.n >= len(c.table) {
 		c.grow()
 	}
-	*conn = connection{id: append(conn.id[:0], key.id...), port: conn.port[:0], hash: hash, since: now, known: true, host: h}
+	id, port := append(conn.id[:0], key.id...), conn.port[:0]
+	*conn = connection{}
+	conn.id, conn.port, conn.hash, conn.since, conn.known, conn.host = id, port, hash, now, true, h
 	at := c.slot(hash)
 	conn.next, *at = *at, conn
 	c.n++
@@ -230,8 +232,8 @@ func (c *idCache) add(key *idKey, now time.Time) *connection {
 
 // touch records that the connection was used, and whether it waits.
 func (c *idCache) touch(conn *connection, pending bool) {
-	if !conn.known {
-		return
+	if !conn.known || conn.pending == pending && conn.links[ofHost].next == nil && conn.links[ofAll].next == nil {
+		return // it is the last one already
 	}
 	c.unlink(conn)
 	conn.pending = pending

@@ -83,8 +83,9 @@ type reading struct {
 	times   int    // how often
 }
 
-func read(subject []byte) reading {
-	r := reading{subject: subject, native: subject}
+// read sets all of r.
+func (r *reading) read(subject []byte) {
+	r.subject, r.native = subject, subject
 	if r.inner, r.times = unrepeat(subject); r.inner != nil {
 		r.native = r.inner
 	}
@@ -94,14 +95,14 @@ func read(subject []byte) reading {
 	for len(r.native) > 0 && r.native[0] == ' ' {
 		r.native = r.native[1:]
 	}
-	return r
 }
 
 func (m *Matcher) matchGroup(g *group, line *Line, subject []byte) {
 	for _, f := range g.always {
 		m.matchLines(f, line, subject)
 	}
-	text := read(subject)
+	var text reading
+	text.read(subject)
 	hits := m.hits[:len(g.mask)]
 	g.candidates(hits, &text, len(line.App) > 0)
 	for w := range g.mask {

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 )
 
@@ -21,7 +22,7 @@ func (m *Matcher) matchNative(flt *Filter, p *place, hits []uint64, line *Line, 
 			m.stats.Facility++
 			return
 		}
-		match := Match{Filter: p.filter, Pattern: i, Kind: rule.kind, Bits: -1, Attempts: times, Lines: 1, Proof: rule.proof}
+		var addr netip.Addr
 		if raw := m.captured(rule, subject, rule.roles.addr); raw != nil {
 			a, ok := parseAddr(raw)
 			if !ok && rule.fields != nil {
@@ -31,39 +32,42 @@ func (m *Matcher) matchNative(flt *Filter, p *place, hits []uint64, line *Line, 
 				m.stats.Unreadable++
 				continue
 			}
-			match.Addr = a
+			addr = a
 		}
-		times := times
+		attempts := times
 		if n := m.captured(rule, subject, rule.roles.count); n != nil && (rule.count == CountEach || rule.count == CountTotal) {
-			times = min(max(times*number(n), 1), maxRepeated)
-			match.Attempts = times
+			attempts = min(max(times*number(n), 1), maxRepeated)
 		}
 		if flt.spec.Join != JoinNone {
-			match.Attempts = m.count(p.filter, flt, rule, line, subject, &match, times)
+			attempts, addr = m.count(p.filter, flt, rule, line, subject, addr, attempts)
 		} else if rule.count == CountNone {
-			match.Attempts = 0
+			attempts = 0
 		}
-		if match.Attempts == 0 || !match.Addr.IsValid() {
+		if attempts == 0 || !addr.IsValid() {
 			return
 		}
+		match := m.add()
+		match.Filter, match.Pattern, match.Kind, match.Proof = p.filter, i, rule.kind, rule.proof
+		match.Addr, match.Bits, match.Attempts, match.Lines = addr, -1, attempts, 1
 		match.User = m.seen.text(m.captured(rule, subject, rule.roles.user))
 		match.Port = portText(m.captured(rule, subject, rule.roles.port))
 		from := len(m.fields)
-		for g, name := range rule.roles.names {
-			switch name {
-			case "addr", "user", "port", "n", "id":
-				continue
-			}
+		for _, g := range rule.roles.further {
 			if v := m.captured(rule, subject, rule.roles.groups[g]); v != nil {
-				m.fields = append(m.fields, Field{name, m.seen.text(v)})
+				m.fields = append(m.fields, Field{rule.roles.names[g], m.seen.text(v)})
 			}
 		}
 		if to := len(m.fields); to > from {
 			match.Fields = m.fields[from:to:to]
 		}
-		m.matches = append(m.matches, match)
 		return
 	}
+}
+
+// add adds an empty match to the answer, which is filled where it lies: it is large.
+func (m *Matcher) add() *Match {
+	m.matches = append(m.matches, Match{})
+	return &m.matches[len(m.matches)-1]
 }
 
 // find looks for a native pattern.
@@ -92,30 +96,32 @@ func facilityFits(list []int8, line *Line) bool {
 	return len(list) == 0 || line.Facility < 0 || slices.Contains(list, line.Facility)
 }
 
-// count joins a line to its connection and returns how many attempts it stands for.
-func (m *Matcher) count(f int, flt *Filter, r *rule, line *Line, subject []byte, match *Match, times int) int {
+// count joins a line to its connection and returns how many attempts it stands for, and whose: addr,
+// which is not valid where the line names none, or what an earlier line of the connection named.
+func (m *Matcher) count(f int, flt *Filter, r *rule, line *Line, subject []byte, addr netip.Addr, times int) (int, netip.Addr) {
 	port := m.captured(r, subject, r.roles.port)
 	id := line.PID
 	if own := m.captured(r, subject, r.roles.id); own != nil {
 		id = own
 	}
 	if flt.spec.Join == JoinAddr || len(id) == 0 {
-		if !match.Addr.IsValid() || flt.spec.Join == JoinPID && len(port) == 0 {
-			return unjoined(r, times, m.captured(r, subject, r.roles.count))
+		if !addr.IsValid() || flt.spec.Join == JoinPID && len(port) == 0 {
+			return unjoined(r, times, m.captured(r, subject, r.roles.count)), addr
 		}
-		m.id = match.Addr.AppendTo(m.id[:0])
+		m.id = addr.AppendTo(m.id[:0])
 		if flt.spec.Join == JoinPID {
 			m.id = append(append(m.id, ' '), port...)
 		}
 		id = m.id
 	}
 	if len(id) > maxIDBytes {
-		return unjoined(r, times, nil)
+		return unjoined(r, times, nil), addr
 	}
-	key := idKey{filter: f, source: line.Source, host: line.Host, id: id}
+	var key idKey
+	key.filter, key.source, key.host, key.id = f, line.Source, line.Host, id
 	conn := m.ids.get(&key, line.Time)
 	// A process id that turns up with another peer is a new connection.
-	if conn != nil && (match.Addr.IsValid() && conn.addr.IsValid() && match.Addr != conn.addr ||
+	if conn != nil && (addr.IsValid() && conn.addr.IsValid() && addr != conn.addr ||
 		len(port) > 0 && len(conn.port) > 0 && !bytes.Equal(port, conn.port)) {
 		m.ids.drop(conn)
 		conn = nil
@@ -124,19 +130,19 @@ func (m *Matcher) count(f int, flt *Filter, r *rule, line *Line, subject []byte,
 		conn = m.ids.add(&key, line.Time)
 	}
 	switch {
-	case match.Addr.IsValid():
-		conn.addr = match.Addr
+	case addr.IsValid():
+		conn.addr = addr
 	case conn.addr.IsValid():
-		match.Addr = conn.addr // the connection's first line said who it is
+		addr = conn.addr // the connection's first line said who it is
 	case r.count != CountNone:
-		return 0
+		return 0, addr
 	}
 	if len(port) > 0 {
 		conn.port = append(conn.port[:0], port...)
 	}
 	n := conn.advance(r, times, number(m.captured(r, subject, r.roles.count)))
 	m.ids.touch(conn, conn.attempts == 0 && !conn.success)
-	return n
+	return n, addr
 }
 
 // unjoined is the count of a line whose connection cannot be told.

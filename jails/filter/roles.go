@@ -25,6 +25,7 @@ type roles struct {
 	skipLines []int
 	names     []string // every named group with its alternatives, in order of appearance
 	groups    [][]int
+	further   []int // of native patterns: indices of the names that only become fields
 }
 
 func newRoles(names []string, native bool) roles {
@@ -70,6 +71,13 @@ func newRoles(names []string, native bool) roles {
 	if native {
 		r.addr, r.port, r.count = byName["addr"], byName["port"], byName["n"]
 		r.id = byName["id"]
+		for i, n := range r.names {
+			switch n {
+			case "addr", "user", "port", "n", "id":
+			default:
+				r.further = append(r.further, i)
+			}
+		}
 	}
 	return r
 }
