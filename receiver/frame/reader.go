@@ -46,7 +46,7 @@ type Reader struct {
 	start int     // buf[start:end] is not consumed yet
 	end   int
 	noLF  int // buf[start:noLF] holds no LF (LF mode)
-	noNUL int // buf[start:noNUL] holds no NUL (LF mode)
+	noNUL int // buf[start:noNUL] holds no NUL, and buf[noNUL] is one if it was read (LF mode)
 
 	skip     int  // octet mode: bytes of a truncated frame still to be discarded
 	skipLine bool // LF mode: the rest of a truncated line is being discarded
@@ -246,15 +246,15 @@ func (r *Reader) terminator() (int, bool) {
 		lf = from + i
 	}
 	r.noLF = lf
-	nul := lf
-	from = max(r.start, r.noNUL)
-	if from < lf {
-		if i := bytes.IndexByte(r.buf[from:lf], 0); i >= 0 {
-			nul = from + i
+	if r.noNUL < lf { // NULs are rare: all that was read is searched at once
+		from = max(r.start, r.noNUL)
+		r.noNUL = r.end
+		if i := bytes.IndexByte(r.buf[from:r.end], 0); i >= 0 {
+			r.noNUL = from + i
 		}
-		r.noNUL = nul
 	}
-	return nul, nul < r.end
+	i := min(lf, r.noNUL)
+	return i, i < r.end
 }
 
 // cutCounted takes the next octet-counted frame out of the buffer.
