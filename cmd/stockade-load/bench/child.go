@@ -104,13 +104,13 @@ func (m *matching) take(text []byte) {
 	if route.Empty() {
 		return
 	}
-	m.line = filter.Line{
-		App: m.message.App, Host: m.message.Hostname, PID: m.message.ProcID, Text: m.message.Text, Whole: text,
-		Time: m.message.Stamp, Facility: m.message.Facility, Source: "log",
-	}
-	for _, hit := range m.matcher.Match(&m.line, route) {
-		m.matched.Matches++
-		if hit.Kind == filter.Failure {
+	line, said := &m.line, &m.message
+	line.App, line.Host, line.PID, line.Text, line.Whole = said.App, said.Hostname, said.ProcID, said.Text, text
+	line.Time, line.Facility, line.Source = said.Stamp, said.Facility, "log"
+	hits := m.matcher.Match(&m.line, route)
+	m.matched.Matches += len(hits)
+	for i := range hits {
+		if hits[i].Kind == filter.Failure {
 			m.matched.Failures++
 		}
 	}
