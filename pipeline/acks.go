@@ -14,6 +14,7 @@ import (
 type acks struct {
 	store *state.Store
 	wake  chan struct{} // capacity 1
+	haste chan struct{} // capacity 1: somebody waits for an answer
 
 	event func(Event) // nil: nobody is told
 
@@ -24,12 +25,13 @@ type acks struct {
 }
 
 const (
-	lastAck   = 2 * time.Second // what a stop waits for the disk
+	ackPace   = 5 * time.Millisecond // from one fsync to the next that nobody waits for
+	lastAck   = 2 * time.Second      // what a stop waits for the disk
 	maxEvents = noticeQueue
 )
 
 func newAcks(store *state.Store, event func(Event)) acks {
-	return acks{store: store, wake: make(chan struct{}, 1), event: event, mu: new(sync.Mutex), marks: make(map[state.Change]bool)}
+	return acks{store: store, wake: make(chan struct{}, 1), haste: make(chan struct{}, 1), event: event, mu: new(sync.Mutex), marks: make(map[state.Change]bool)}
 }
 
 // tell announces a change once all that was marked before is on disk.
@@ -67,11 +69,14 @@ func (a *acks) answer(done chan error) {
 	a.done = append(a.done, done)
 	a.mu.Unlock()
 	a.kick()
+	kick(a.haste)
 }
 
-func (a *acks) kick() {
+func (a *acks) kick() { kick(a.wake) }
+
+func kick(wake chan struct{}) {
 	select {
-	case a.wake <- struct{}{}:
+	case wake <- struct{}{}:
 	default:
 	}
 }
@@ -82,12 +87,24 @@ func (a *acks) run(ctx context.Context) {
 		select {
 		case <-a.wake:
 			a.acknowledge(ctx)
+			a.rest(ctx)
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAck)
 			defer cancel()
 			a.acknowledge(last)
 			return
 		}
+	}
+}
+
+// rest lets more gather, until somebody waits for an answer.
+func (a *acks) rest(ctx context.Context) {
+	pace := time.NewTimer(ackPace)
+	defer pace.Stop()
+	select {
+	case <-pace.C:
+	case <-a.haste:
+	case <-ctx.Done():
 	}
 }
 
