@@ -30,23 +30,26 @@ func Names() []string {
 // Find returns the filter of that name or alias. It reads only its file. The error names the nearest
 // one when there is none.
 func Find(name string) (*Entry, error) {
-	list, err := index()
+	f, err := find(name)
 	if err != nil {
 		return nil, err
 	}
-	if at, known := list.at[name]; known {
-		return list.entries[at]()
+	return f.whole()
+}
+
+// head is Find without the samples.
+func head(name string) (*Entry, error) {
+	f, err := find(name)
+	if err != nil {
+		return nil, err
 	}
-	if near := nearest(name, list.names); near != "" {
-		return nil, fmt.Errorf("unknown filter %q: did you mean %q?", name, near)
-	}
-	return nil, fmt.Errorf("unknown filter %q: see `stockade filters` for the names", name)
+	return f.head()
 }
 
 // Get returns the filter of that name as a Spec. The only option is mode: normal (the default)
 // or aggressive.
 func Get(name string, opts map[string]string) (filter.Spec, error) {
-	e, err := Find(name)
+	e, err := head(name)
 	if err != nil {
 		return filter.Spec{}, err
 	}
@@ -62,7 +65,7 @@ func Get(name string, opts map[string]string) (filter.Spec, error) {
 
 // Family returns the app names of the filter of that name, nil when there is none.
 func Family(name string) []string {
-	e, err := Find(name)
+	e, err := head(name)
 	if err != nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -80,7 +81,32 @@ type Sample struct {
 	Escape string `yaml:"escape"`
 }
 
+// parse reads a whole file.
 func parse(name string, data []byte) (*Entry, error) {
+	e, err := decode(name, data)
+	if err == nil && len(e.Samples) == 0 {
+		err = errIncomplete
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range e.Samples {
+		if s.one() != 1 {
+			return nil, fmt.Errorf("samples[%d]: exactly one of line, none, lines", i)
+		}
+	}
+	return e, nil
+}
+
+// parseHead reads a file without its samples, which are the longest and the last part of it.
+func parseHead(name string, data []byte) (*Entry, error) {
+	head, _, _ := bytes.Cut(data, []byte("\nsamples:\n"))
+	return decode(name, head)
+}
+
+var errIncomplete = errors.New("name, title, apps, patterns and samples are required")
+
+func decode(name string, data []byte) (*Entry, error) {
 	e := &Entry{}
 	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(e); err != nil {
 		return nil, fmt.Errorf("%s", yaml.FormatError(err, false, true))
@@ -88,13 +114,8 @@ func parse(name string, data []byte) (*Entry, error) {
 	if want := strings.TrimSuffix(name, ".yaml"); e.Name != want {
 		return nil, fmt.Errorf("name %q must be the file's: %q", e.Name, want)
 	}
-	if len(e.Apps) == 0 || e.Title == "" || len(e.Patterns) == 0 || len(e.Samples) == 0 {
-		return nil, fmt.Errorf("name, title, apps, patterns and samples are required")
-	}
-	for i, s := range e.Samples {
-		if s.one() != 1 {
-			return nil, fmt.Errorf("samples[%d]: exactly one of line, none, lines", i)
-		}
+	if len(e.Apps) == 0 || e.Title == "" || len(e.Patterns) == 0 {
+		return nil, errIncomplete
 	}
 	return e, nil
 }
