@@ -12,8 +12,7 @@ import "bytes"
 // a character that it cannot judge by its first byte, the general engine is asked. Patterns with
 // assertions about neighbours, references or repeated groups have no direct program at all.
 type direct struct {
-	steps []step
-	start uint32
+	steps []step // the first begins
 }
 
 // stepOp is the kind of a step.
@@ -25,19 +24,21 @@ const (
 	stepRun                   // takes as many bytes of class as there are, min to max, and never fewer
 	stepBack                  // the same, but fewer if the rest demands it
 	stepShape                 // takes the bytes of shape's alphabet, which must be of its form
-	stepFork                  // goes on at out or, if that leads nowhere, at alt
+	stepFork                  // goes on or, if that leads nowhere, at alt
 	stepSave                  // stores the position in slot
 	stepClear                 // forgets what slots from slot up to min hold: a choice not taken had them
 	stepBegin                 // holds at the subject's beginning
 	stepEnd                   // holds at the end
 	stepLast                  // holds at the end, or before a newline that ends the subject
+	stepJump                  // goes on at out
 	stepMatch
 )
 
-// step is one instruction of a direct program: 64 bytes, one line of a cache.
+// step is one instruction of a direct program: 64 bytes, one line of a cache. What follows it stands
+// behind it, so that the processor need not read where to go on.
 type step struct {
 	op       stepOp
-	out, alt uint32
+	out, alt uint32 // out: while the program is built, and of stepJump
 	slot     int32  // of runs and shapes: where their beginning and end are stored, 0 is nowhere
 	min, max int32  // bytes of a run; max may be unlimited
 	behind   int32  // of stepBack: the fewest bytes that follow
@@ -102,18 +103,19 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 	for i := range caps {
 		caps[i] = -1
 	}
-	pc, pos := d.start, 0
+	pc, pos := uint32(0), 0
 	for {
 		s := &d.steps[pc]
 		switch s.op {
 		case stepLiteral:
 			if s.words.at(text, pos) {
-				pos, pc = pos+len(s.words.text), s.out
+				pos += len(s.words.text)
+				pc++
 				continue
 			}
 		case stepSave:
 			caps[s.slot] = pos
-			pc = s.out
+			pc++
 			continue
 		case stepOne:
 			if pos < end {
@@ -123,7 +125,7 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 				}
 				if is == inside {
 					pos++
-					pc = s.out
+					pc++
 					continue
 				}
 			}
@@ -137,7 +139,7 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 				if s.slot > 0 {
 					caps[s.slot], caps[s.slot+1] = pos, to
 				}
-				pos, pc = to, s.out
+				pos, pc = to, pc+1
 				continue
 			}
 		case stepShape:
@@ -147,7 +149,7 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 				if s.slot > 0 {
 					caps[s.slot], caps[s.slot+1] = pos, to
 				}
-				pos, pc = to, s.out
+				pos, pc = to, pc+1
 				continue
 			}
 		case stepBack:
@@ -164,7 +166,7 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 				if s.slot > 0 {
 					caps[s.slot], caps[s.slot+1] = pos, to
 				}
-				pos, pc = to, s.out
+				pos, pc = to, pc+1
 				continue
 			}
 		case stepFork:
@@ -174,7 +176,7 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 			}
 			switch s.forks[next] {
 			case wayOut:
-				pc = s.out
+				pc++
 				continue
 			case wayAlt:
 				pc = s.alt
@@ -185,30 +187,33 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 				}
 				open[n] = choice{pc, 0, uint32(pos)}
 				n++
-				pc = s.out
+				pc++
 				continue
 			}
 		case stepClear:
 			for i := s.slot; i < s.min; i++ {
 				caps[i] = -1
 			}
-			pc = s.out
+			pc++
 			continue
 		case stepBegin:
 			if pos == 0 {
-				pc = s.out
+				pc++
 				continue
 			}
 		case stepEnd:
 			if pos == end {
-				pc = s.out
+				pc++
 				continue
 			}
 		case stepLast:
 			if pos == end || pos+1 == end && at(text, pos) == '\n' {
-				pc = s.out
+				pc++
 				continue
 			}
+		case stepJump:
+			pc = s.out
+			continue
 		case stepMatch:
 			caps[0], caps[1] = 0, pos
 			clamp(caps, len(text))
@@ -236,7 +241,7 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 				if s.slot > 0 {
 					caps[s.slot+1] = to
 				}
-				pos, pc = to, s.out
+				pos, pc = to, c.pc+1
 				break
 			}
 			n--

@@ -56,7 +56,35 @@ func newDirect(tree *node) *direct {
 	if b.failed {
 		return nil
 	}
-	return &direct{steps: b.steps, start: start}
+	return &direct{steps: b.lay(nil, start, make([]uint32, len(b.steps)))}
+}
+
+// lay appends the steps from pc on to laid, each behind the one that it follows. at says where a step
+// is already, counted from 1.
+func (b *directBuilder) lay(laid []step, pc uint32, at []uint32) []step {
+	for {
+		if at[pc] > 0 {
+			return append(laid, step{op: stepJump, out: at[pc] - 1})
+		}
+		laid = append(laid, b.steps[pc])
+		here := len(laid)
+		at[pc] = uint32(here)
+		switch s := b.steps[pc]; s.op {
+		case stepMatch:
+			return laid
+		case stepFork:
+			laid = b.lay(laid, s.out, at)
+			if at[s.alt] == 0 {
+				pc = s.alt
+				laid[here-1].alt = uint32(len(laid))
+				continue
+			}
+			laid[here-1].alt = at[s.alt] - 1
+			return laid
+		default:
+			pc = s.out
+		}
+	}
 }
 
 func (b *directBuilder) add(s step, l lead) uint32 {
