@@ -48,7 +48,10 @@ func lazyCollector() (serving func()) {
 	}
 	return func() {
 		debug.SetGCPercent(usual)
-		go debug.FreeOSMemory()
+		go func() {
+			debug.FreeOSMemory()
+			forgetPages()
+		}()
 	}
 }
 
