@@ -14,7 +14,8 @@ const (
 	idLife        = 5 * time.Minute // since the first line of the id
 	maxIDBytes    = 256             // longer ids join nothing
 	maxUsers      = 16              // of one id; who comes later is not kept
-	fewIDs        = 64              // that the table has room for in the beginning; a power of two
+	fewSlots      = 64              // of the table in the beginning; a power of two
+	slotsPerID    = 4               // at least: a new id mostly finds its slot empty, and looks at no other id
 )
 
 // idKey says whose id it is. The bytes are borrowed: what is kept of them is a copy.
@@ -135,7 +136,7 @@ type idCache struct {
 func newIDCache(total, perHost int) *idCache {
 	return &idCache{
 		perHost: perHost, total: total, seed: maphash.MakeSeed(),
-		table: make([]*connection, fewIDs), hosts: map[hostKey]*hostIDs{},
+		table: make([]*connection, fewSlots), hosts: map[hostKey]*hostIDs{},
 	}
 }
 
@@ -215,7 +216,7 @@ func (c *idCache) add(key *idKey, now time.Time) *connection {
 	} else {
 		c.free = conn.next
 	}
-	if c.n >= len(c.table) {
+	if slotsPerID*c.n >= len(c.table) {
 		c.grow()
 	}
 	id, port := append(conn.id[:0], key.id...), conn.port[:0]

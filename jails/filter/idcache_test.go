@@ -154,7 +154,7 @@ func TestIDsOfOneHash(t *testing.T) {
 
 // TestManyIDs: all are found when the table has grown.
 func TestManyIDs(t *testing.T) {
-	const many = 10 * fewIDs
+	const many = 10 * fewSlots
 	c := newIDCache(many, many)
 	all := map[int]*connection{}
 	key := func(i int) *idKey { return &idKey{source: "s", host: []byte("h"), id: fmt.Append(nil, i)} }
