@@ -1,6 +1,8 @@
 package state
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-memdb"
@@ -30,7 +32,8 @@ func (s *Store) settleLocked(rounds int) {
 	}
 }
 
-// commitLocked commits what waits and returns how many rows that were.
+// commitLocked commits what waits and returns how many rows that were. They go in the order of their
+// keys: what a transaction copies of memdb's tree then serves many of its rows.
 func (s *Store) commitLocked() int {
 	var batch []*cell
 	for i := range s.shards {
@@ -41,6 +44,7 @@ func (s *Store) commitLocked() int {
 		sh.dirty = sh.dirty[:0]
 		sh.mu.Unlock()
 	}
+	slices.SortFunc(batch, func(a, b *cell) int { return bytes.Compare(a.key[:], b.key[:]) })
 	for rest := batch; len(rest) > 0; {
 		n := min(len(rest), batchRows)
 		s.commitBatch(rest[:n])
