@@ -48,7 +48,8 @@ func (d *Decoder) Decode(frame []byte, received time.Time, m *Message) {
 
 // reset makes m an empty message.
 func (m *Message) reset() {
-	*m = Message{Facility: -1, Severity: -1, Repeat: 1}
+	*m = Message{}
+	m.Facility, m.Severity, m.Repeat = -1, -1, 1
 }
 
 // priority reads "<PRI>" and returns its value and length; length 0 means there is none.

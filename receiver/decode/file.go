@@ -46,6 +46,9 @@ func (d *Decoder) DecodeLine(line []byte, now time.Time, m *Message) bool {
 
 // isLevel reports whether a word is the name of a log level in capitals.
 func isLevel(w []byte) bool {
+	if len(w) == 0 || w[0] < 'A' || w[0] > 'W' {
+		return false
+	}
 	switch string(bytes.TrimRight(w, ",")) {
 	case "TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "ERR", "CRITICAL", "CRIT", "ALERT", "EMERG", "FATAL", "PANIC":
 		return true
