@@ -136,8 +136,9 @@ func (s *Store) count(w *window, j *jails.Jail, f *Failure, at int64, attempts i
 		e.Raw = ""
 	}
 	e.Raw, e.User, e.Origin = clip(e.Raw, maxRaw), clip(e.User, maxWord), clip(e.Origin, maxWord)
-	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src, user: userHash(e.User), event: f.Event}, j.MaxRetry()+2*j.Corroborate)
-	w.note(*e)
+	most := j.MaxRetry() + 2*j.Corroborate
+	w.add(hit{t: at, n: uint32(min(attempts, jails.MaxMaxRetry)), src: src, user: userHash(e.User), event: f.Event}, most)
+	w.note(*e, most)
 }
 
 // The longest texts of evidence that are kept, in bytes.

@@ -59,6 +59,7 @@ func (w *window) deadline() int64 { return w.last() + w.keep + 1 }
 // add records a failure. It keeps the hits in order, drops what is too old to matter, and never
 // holds more hits than most, of which each source keeps its latest.
 func (w *window) add(h hit, most int) {
+	w.hits = room(w.hits, most)
 	i := len(w.hits)
 	for i > 0 && w.hits[i-1].t > h.t {
 		i--
@@ -116,11 +117,21 @@ func (w *window) spare() int {
 	return 0
 }
 
-func (w *window) note(e Evidence) {
-	w.ev = append(w.ev, e)
+// note keeps evidence of a failure, of which most are likely to come.
+func (w *window) note(e Evidence, most int) {
+	w.ev = append(room(w.ev, min(most, maxEvidence)), e)
 	if len(w.ev) > maxEvidence {
 		w.ev = w.ev[len(w.ev)-maxEvidence:]
 	}
+}
+
+// room makes room for most items in a full list that has a fourth of that: windows with few failures
+// are many, and those with more are likely to get all.
+func room[T any](list []T, most int) []T {
+	if n := len(list); n == cap(list) && n < most && 4*n > most {
+		return slices.Grow(list, most-n)
+	}
+	return list
 }
 
 // holds reports whether the window has failures of the user.
