@@ -48,10 +48,7 @@ func lazyCollector() (serving func()) {
 	}
 	return func() {
 		debug.SetGCPercent(usual)
-		go func() {
-			debug.FreeOSMemory()
-			forgetPages()
-		}()
+		go debug.FreeOSMemory()
 	}
 }
 
