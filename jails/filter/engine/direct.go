@@ -159,7 +159,7 @@ func (d *direct) search(text []byte, end int, caps []int) verdict {
 			}
 			least, most := pos+int(s.min), min(longest, end-int(s.behind))
 			to := s.before(text, most, least)
-			work -= longest - pos + most - max(to, least)
+			work -= longest - pos + max(most-max(to, least), 0)
 			if to >= least {
 				open[n] = choice{pc, uint32(least), uint32(to)}
 				n++
