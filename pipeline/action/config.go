@@ -5,6 +5,7 @@ import (
 	"os/user"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"stockade/jails/filter/fail2ban"
@@ -24,7 +25,7 @@ const (
 	maxTimeout     = 10 * time.Minute
 )
 
-var nameShape = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)
+var nameShape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`) })
 
 // Validate reports every fault of a merged list of actions, with the path of the key it is at, such as
 // "actions[0].action". It opens no file: Read tells what is wrong with one.
@@ -40,7 +41,7 @@ func Validate(cfgs []Config, jails []string, report func(path, message string)) 
 			report(fmt.Sprintf("actions[%d].%s", i, key), fmt.Sprintf(format, args...))
 		}
 		switch {
-		case !nameShape.MatchString(c.Name):
+		case !nameShape().MatchString(c.Name):
 			fault("name", "name %q must match [a-z0-9][a-z0-9-]* and have at most 100 bytes", clip(c.Name))
 		case seen[c.Name]:
 			fault("name", "name %q stands in the list twice", clip(c.Name))

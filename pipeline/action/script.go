@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // script is a command of an action, taken apart once: pieces of text and tags in turn.
@@ -22,13 +23,18 @@ type piece struct {
 
 // What hands text to another interpreter. shells parse it as commands: what a line said may not come near
 // them. interpreters take a program as an argument: what a line said is scrubbed for a command that
-// names one. Words that are English too count at the beginning of a command alone.
+// names one. Words that are English too count at the beginning of a command alone. They are compiled when
+// there is an action.
 var (
-	shells = regexp.MustCompile(`(?:^|[\s;&|({\x60"'/=])(?:eval|(?:ba|da|z|k|c|tc|a|mk|fi)?sh|s?ssh|rsh|busybox)(?:\s|$)|` +
-		`(?:^|[\s;&|({\x60"'/])(?:su|runuser)\s[^\n;|&]*-c|(?:^|[\s;&|(])at\s+(?:now|-|[0-9])|` +
-		`(?:^|[\n;&|({\x60])\s*(?:trap|source|\.|batch|expect|parallel)\s`)
-	interpreters = regexp.MustCompile(`(?:^|[\s;&|({\x60"'/])(?:[gmn]?awk|g?sed|perl|python[0-9.]*|ruby|php|node|lua|tclsh|xargs|` +
-		`expr|bc|dc|psql|mysql|mariadb|sqlite3|gdb|vim?|m4|nsupdate|find\s+[/.~$"-])(?:\s|$)|find\s+[/.~$"-]`)
+	shells = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:^|[\s;&|({\x60"'/=])(?:eval|(?:ba|da|z|k|c|tc|a|mk|fi)?sh|s?ssh|rsh|busybox)(?:\s|$)|` +
+			`(?:^|[\s;&|({\x60"'/])(?:su|runuser)\s[^\n;|&]*-c|(?:^|[\s;&|(])at\s+(?:now|-|[0-9])|` +
+			`(?:^|[\n;&|({\x60])\s*(?:trap|source|\.|batch|expect|parallel)\s`)
+	})
+	interpreters = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:^|[\s;&|({\x60"'/])(?:[gmn]?awk|g?sed|perl|python[0-9.]*|ruby|php|node|lua|tclsh|xargs|` +
+			`expr|bc|dc|psql|mysql|mariadb|sqlite3|gdb|vim?|m4|nsupdate|find\s+[/.~$"-])(?:\s|$)|find\s+[/.~$"-]`)
+	})
 )
 
 // newScript takes a command apart. nil: the command is empty.
@@ -69,10 +75,10 @@ func newScript(text string) (*script, error) {
 	if !hostile {
 		return s, nil
 	}
-	if shells.MatchString(text) {
+	if shells().MatchString(text) {
 		return nil, errors.New("it hands text to a shell (eval, sh -c, ssh and the like): what a line said cannot stand in it")
 	}
-	s.scrub = interpreters.MatchString(text)
+	s.scrub = interpreters().MatchString(text)
 	return s, p.to(len(text))
 }
 

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -92,7 +93,7 @@ func Kinds() []string {
 }
 
 var (
-	nameShape   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+	nameShape   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`) })
 	headerShape = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 	// shells take a text as a program after -c, which is what an argument list is there to avoid.
 	shells = regexp.MustCompile(`^(ba|da|z|k|c|tc|fi|a|mk)?sh$`)
@@ -106,7 +107,7 @@ func Validate(cfgs []Config, report func(path, message string)) {
 		c := &cfgs[i]
 		v := validator{c, fmt.Sprintf("notify[%d]", i), report}
 		switch {
-		case !nameShape.MatchString(c.Name):
+		case !nameShape().MatchString(c.Name):
 			v.fault("name", "name %q must match [a-z0-9][a-z0-9-]* and have at most 64 bytes", clip(c.Name))
 		case seen[c.Name]:
 			v.fault("name", "name %q stands in the list twice", clip(c.Name))

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -161,7 +162,9 @@ func facts(answer string) string {
 }
 
 // whoisHost is the name of a host with a dot in it. An address is none.
-var whoisHost = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
+var whoisHost = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
+})
 
 // referral is the server, as host:port, that an answer names as the one who knows more; "" for none.
 func referral(answer string) string {
@@ -171,7 +174,7 @@ func referral(answer string) string {
 		case "refer", "whois", "referralserver": // of IANA; of IANA for a block; of ARIN
 			host := strings.ToLower(strings.TrimSpace(value))
 			host = strings.TrimSuffix(strings.TrimPrefix(host, "whois://"), ":"+whoisPort)
-			if len(host) <= 253 && whoisHost.MatchString(host) {
+			if len(host) <= 253 && whoisHost().MatchString(host) {
 				return net.JoinHostPort(host, whoisPort)
 			}
 		}
