@@ -10,8 +10,8 @@ import (
 const (
 	// commitDelay is how long changes gather before they are committed together.
 	commitDelay = 50 * time.Millisecond
-	// syncPace is the time from one fsync of the journal to the next that nobody waits for: under a
-	// flood of bans many records share one.
+	// syncPace is how long after a record was written the journal is fsynced, when nobody waits for it:
+	// under a flood of bans many records share one.
 	syncPace = 5 * time.Millisecond
 	// idleTick bounds the time between two looks at the clocks.
 	idleTick = time.Second
@@ -61,13 +61,15 @@ func (s *Store) commitLoop(ctx context.Context) {
 	}
 }
 
-// syncLoop makes journal records durable also when nobody waits for them.
+// syncLoop writes journal records at once, so that they outlive the process, and makes them durable also
+// when nobody waits for them.
 func (s *Store) syncLoop(ctx context.Context) {
 	if s.journal == nil {
 		return
 	}
 	totals := time.NewTimer(UntilNext(idleTick))
 	defer totals.Stop()
+	var due <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,10 +78,13 @@ func (s *Store) syncLoop(ctx context.Context) {
 			totals.Reset(UntilNext(idleTick))
 			s.recordTotals()
 		case <-s.syncWake:
+		case <-due:
+			due = nil
+			_ = s.journal.Sync() // the error stays in the journal, and saveLoop repairs it
 		}
-		// The error stays in the journal, and saveLoop repairs it.
-		_ = s.journal.Sync()
-		sleep(ctx, syncPace)
+		if s.journal.Flush() && due == nil {
+			due = time.After(syncPace)
+		}
 	}
 }
 

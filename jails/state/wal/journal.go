@@ -25,6 +25,7 @@ type Journal struct {
 	spare   []byte
 	last    uint64        // number of the newest record
 	durable uint64        // every record up to this one is on disk
+	written uint64        // the newest record that is in the file
 	synced  uint64        // the newest record that is on disk
 	hole    bool          // records after durable were lost: only a snapshot can cover them
 	err     error         // why the journal is broken; nil when it is not
@@ -136,8 +137,21 @@ func (j *Journal) syncTo(seq uint64) error {
 	return j.syncLocked()
 }
 
-// syncLocked writes what waits; syncMu is held.
-func (j *Journal) syncLocked() error {
+// Flush gives what was appended to the kernel, where it survives the end of the process, but no power
+// cut. It reports whether anything waits for a Sync, and waits for one that runs.
+func (j *Journal) Flush() (unsynced bool) {
+	j.syncMu.Lock()
+	defer j.syncMu.Unlock()
+	if j.writeLocked() != nil {
+		return false // it stays until a Rotate
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.written > j.synced
+}
+
+// writeLocked writes what waits; syncMu is held.
+func (j *Journal) writeLocked() error {
 	j.mu.Lock()
 	if j.err != nil || len(j.buf) == 0 {
 		err := j.err
@@ -148,20 +162,39 @@ func (j *Journal) syncLocked() error {
 	j.buf, j.spare = j.spare[:0], nil
 	j.mu.Unlock()
 
-	begin := time.Now()
 	_, err := j.file.Write(data)
-	if err == nil {
-		err = j.file.Sync()
-	}
-	if j.took != nil {
-		j.took(time.Since(begin))
-	}
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if cap(data) <= 1<<20 {
 		j.spare = data[:0]
 	}
+	if err != nil {
+		j.breakLocked(fmt.Errorf("write journal: %w", err))
+		return j.err
+	}
+	j.written = upTo
+	return j.err
+}
+
+// syncLocked writes what waits, and makes all that was written durable; syncMu is held.
+func (j *Journal) syncLocked() error {
+	begin := time.Now()
+	if err := j.writeLocked(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	upTo, done := j.written, j.written <= j.synced
+	j.mu.Unlock()
+	if done {
+		return nil
+	}
+	err := j.file.Sync()
+	if j.took != nil {
+		j.took(time.Since(begin))
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if err != nil {
 		// Whether the kernel still has the pages of a failed fsync is unknown: never try again.
 		j.breakLocked(fmt.Errorf("write journal: %w", err))
@@ -173,7 +206,7 @@ func (j *Journal) syncLocked() error {
 
 // syncedLocked notes that the records up to upTo are in a file, save for those lost before.
 func (j *Journal) syncedLocked(upTo uint64) {
-	j.synced = upTo
+	j.synced, j.written = upTo, upTo
 	if !j.hole {
 		j.durable = max(j.durable, upTo)
 		j.wakeLocked()
@@ -218,6 +251,7 @@ func (j *Journal) Rotate() (gen, last uint64, err error) {
 	old, rest := j.file, j.buf // rest came since the sync, framed for the old file
 	j.file, j.gen = f, j.gen+1
 	j.err, j.buf = nil, nil
+	j.written = j.synced // of what the old file has, nothing is written any more
 	j.size = int64(headSize)
 	gen, last = j.gen, j.last
 	j.mu.Unlock()

@@ -82,6 +82,48 @@ func TestJournalKeepsRecordsInOrder(t *testing.T) {
 	}
 }
 
+// TestFlushedRecordsOutliveTheProcess: what is flushed is there after a kill, and only what is synced
+// after a power cut.
+func TestFlushedRecordsOutliveTheProcess(t *testing.T) {
+	fsys := waltest.New()
+	j := create(t, fsys)
+	if j.Flush() {
+		t.Error("an empty journal waits for a sync")
+	}
+	left := func(fsys wal.FS) []string {
+		records, _ := read(t, fsys, 1)
+		return records
+	}
+	j.Append([]byte("a"))
+	if got := left(fsys.Killed()); len(got) != 0 {
+		t.Errorf("killed before a flush: %q", got)
+	}
+	if !j.Flush() || j.Durable() != 0 {
+		t.Error("a flush made a record durable")
+	}
+	if got := left(fsys.Killed()); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("killed after a flush: %q", got)
+	}
+	if got := left(fsys.Cut(nil)); len(got) != 0 {
+		t.Errorf("a power cut after a flush: %q", got)
+	}
+	j.Append([]byte("b"))
+	if err := j.Sync(); err != nil || j.Durable() != 2 || j.Flush() {
+		t.Errorf("synced: %v, %d records are durable", err, j.Durable())
+	}
+	if got := left(fsys.Cut(nil)); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("a power cut after a sync: %q", got)
+	}
+	j.Append([]byte("c"))
+	j.Flush()
+	if _, last, err := j.Rotate(); err != nil || last != 3 || j.Durable() != 3 || j.Flush() {
+		t.Errorf("rotated: %v, the last is %d, %d are durable", err, last, j.Durable())
+	}
+	if got := left(fsys.Cut(nil)); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("a power cut after a rotation: %q", got)
+	}
+}
+
 func TestManyWaitersShareASync(t *testing.T) {
 	fsys := waltest.New()
 	syncs := 0
