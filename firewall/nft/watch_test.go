@@ -185,8 +185,12 @@ func TestOwnedTableRefusesOthers(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// While we are down the table is anybody's.
-	command(t, ns, "nft", "flush ruleset")
+	// While we are down the table is anybody's; a program that another test forks holds our socket until
+	// its exec.
+	eventually(t, 10*time.Second, "the table goes", func() bool {
+		command(t, ns, "nft", "flush ruleset")
+		return !strings.Contains(command(t, ns, "nft", "list tables"), "stockade")
+	})
 	e = openIn(t, ns)
 	r, err := e.Reconcile(context.Background(), maps.Values(s), firewall.ForeignRemove)
 	if err != nil || r.Set != len(s) || r.Failed+r.Removed+r.Present > 0 {
