@@ -24,7 +24,8 @@ type history struct {
 	clock senderClock
 	saved senderClock // as in the file
 
-	// The last lines, as hashes of peer and line, and on which connection each came last. A sender repeats on a new connection what it does not know to have arrived.
+	// The last lines, as hashes of peer and line. A sender repeats on a new connection what it does not
+	// know to have arrived.
 	tick uint64 // counts lines
 	sent sentLines
 

@@ -9,8 +9,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// The forms in which the state is written, by append.go, and read. Fields are only ever added at the end, with a new
-// schema number; times are Unix nanoseconds, 0 for none.
+// The forms in which the state is read, and written by append.go. Fields are only ever added at the
+// end, with a new schema number; times are Unix nanoseconds, 0 for none.
 
 // schema is the version of these forms.
 const schema = 1

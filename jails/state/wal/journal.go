@@ -33,7 +33,7 @@ type Journal struct {
 	size    int64         // bytes in the file and in buf
 }
 
-// maxBuffer is how many bytes may wait for a Sync. Beyond it the journal is broken: the disk is too
+// maxBuffer is how many bytes may wait to be written. Beyond it the journal is broken: the disk is too
 // slow or stuck.
 const maxBuffer = 64 << 20
 
